@@ -1,0 +1,91 @@
+"""The states of a volume, and every move between them."""
+
+from enum import Enum
+
+from bilocate.domain.table import Table
+
+
+class VolumeStatus(Enum):
+    """What is going on with a volume. A bare connection does not change it; an attachment does."""
+
+    CREATING = "creating"
+    AVAILABLE = "available"
+    RESERVED = "reserved"
+    ATTACHING = "attaching"
+    IN_USE = "in_use"
+    DETACHING = "detaching"
+    EXTENDING = "extending"
+    DELETING = "deleting"
+    ERROR = "error"
+    ERROR_EXTENDING = "error_extending"
+    ERROR_DELETING = "error_deleting"
+
+
+class VolumeEvent(Enum):
+    """A verb begins, ends or can't go on; or a compute service tells what it does with the volume."""
+
+    CREATE_DONE = "create_done"
+    CREATE_FAILED = "create_failed"
+    RESERVE = "reserve"
+    UNRESERVE = "unreserve"
+    BEGIN_ATTACH = "begin_attach"
+    ATTACH = "attach"
+    BEGIN_DETACH = "begin_detach"
+    ROLL_DETACHING = "roll_detaching"
+    DETACH_ONE = "detach_one"  # others stay attached (multiattach)
+    DETACH_LAST = "detach_last"
+    EXTEND = "extend"
+    EXTEND_DONE = "extend_done"  # nobody is attached
+    EXTEND_DONE_IN_USE = "extend_done_in_use"
+    EXTEND_FAILED = "extend_failed"
+    DELETE = "delete"
+    DELETE_FAILED = "delete_failed"
+
+
+_S, _E = VolumeStatus, VolumeEvent
+
+VOLUME = Table(
+    "volume",
+    VolumeStatus,
+    VolumeEvent,
+    {
+        _S.CREATING: {_E.CREATE_DONE: _S.AVAILABLE, _E.CREATE_FAILED: _S.ERROR},
+        _S.AVAILABLE: {
+            _E.RESERVE: _S.RESERVED,
+            _E.BEGIN_ATTACH: _S.ATTACHING,
+            _E.ATTACH: _S.IN_USE,
+            _E.EXTEND: _S.EXTENDING,
+            _E.DELETE: _S.DELETING,
+        },
+        _S.RESERVED: {
+            _E.UNRESERVE: _S.AVAILABLE,
+            _E.BEGIN_ATTACH: _S.ATTACHING,
+            _E.ATTACH: _S.IN_USE,
+            _E.DETACH_LAST: _S.AVAILABLE,
+        },
+        _S.ATTACHING: {_E.UNRESERVE: _S.AVAILABLE, _E.ATTACH: _S.IN_USE, _E.DETACH_LAST: _S.AVAILABLE},
+        _S.IN_USE: {
+            _E.RESERVE: _S.IN_USE,
+            _E.UNRESERVE: _S.IN_USE,
+            _E.ATTACH: _S.IN_USE,
+            _E.BEGIN_DETACH: _S.DETACHING,
+            _E.DETACH_ONE: _S.IN_USE,
+            _E.DETACH_LAST: _S.AVAILABLE,
+            _E.EXTEND: _S.EXTENDING,
+        },
+        _S.DETACHING: {
+            _E.ROLL_DETACHING: _S.IN_USE,
+            _E.DETACH_ONE: _S.IN_USE,
+            _E.DETACH_LAST: _S.AVAILABLE,
+        },
+        _S.EXTENDING: {
+            _E.EXTEND_DONE: _S.AVAILABLE,
+            _E.EXTEND_DONE_IN_USE: _S.IN_USE,
+            _E.EXTEND_FAILED: _S.ERROR_EXTENDING,
+        },
+        _S.DELETING: {_E.DELETE_FAILED: _S.ERROR_DELETING},
+        _S.ERROR: {_E.DELETE: _S.DELETING},
+        _S.ERROR_EXTENDING: {_E.EXTEND: _S.EXTENDING, _E.DELETE: _S.DELETING},
+        _S.ERROR_DELETING: {_E.DELETE: _S.DELETING},
+    },
+)

@@ -1,0 +1,73 @@
+"""A host's request, from the socket to its answer. One object, no copies, no task."""
+
+from collections.abc import Callable
+from enum import IntEnum
+
+
+class Op(IntEnum):
+    """What a host asks for. TRIM is carried out as a zeroing that may punch: both sites then read the same."""
+
+    READ = 0
+    WRITE = 1
+    FLUSH = 2
+    ZERO = 3
+
+
+class Request:
+    """One request of a host to one volume.
+
+    The NBD server fills the upper fields and gives the request to the volume's target; `done(request, errno)`
+    is called exactly once, errno 0 for success. A READ finds its bytes in `data` then. The lower fields belong
+    to the core. `data` of a WRITE must stay unchanged until the answer (it may be sent twice: RESUME).
+    """
+
+    __slots__ = (
+        "blockers",
+        "confirmed",
+        "cookie",
+        "data",
+        "done",
+        "errno",
+        "flags",
+        "followers",
+        "fua",
+        "keep_allocated",
+        "length",
+        "local",
+        "offset",
+        "op",
+        "seq",
+        "volume",
+    )
+
+    def __init__(
+        self,
+        op: Op,
+        offset: int,
+        length: int,
+        done: "Callable[[Request, int], None]",
+        data: bytes | bytearray | memoryview = b"",
+        cookie: int = 0,
+        fua: bool = False,
+        keep_allocated: bool = False,
+    ) -> None:
+        self.op = op
+        self.offset = offset
+        self.length = length
+        self.done = done
+        self.data = data
+        self.cookie = cookie
+        self.fua = fua
+        self.keep_allocated = keep_allocated  # ZERO without punching (NBD_CMD_FLAG_NO_HOLE)
+        self.flags = 0  # free for the NBD server
+        # --- the core's own ---
+        self.volume = 0  # index within the session
+        self.seq = 0  # position on the link, 0 before it is sent
+        self.local = False  # written here
+        self.confirmed = False  # the secondary has it, on the present connection
+        self.errno = 0  # of the local write
+        self.blockers = 0  # overlapping earlier requests that are not answered yet
+        self.followers: list[Request] | None = None  # later ones that wait for this one
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} vol{self.volume} {self.offset}+{self.length} seq={self.seq}>"

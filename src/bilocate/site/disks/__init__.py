@@ -1,0 +1,13 @@
+"""Where a volume's bytes are: sparse files and block devices behind one interface (`base.Disk`).
+
+Open them by `factory.open_disk`. A backend without a file descriptor implements `Disk` and passes
+tests/site/disks/contract.py; nothing else knows which kind it has.
+"""
+
+from bilocate.site.disks.base import Disk
+from bilocate.site.disks.errors import DiskError
+from bilocate.site.disks.factory import create_file, delete_file, open_disk
+from bilocate.site.disks.standalone import DiskTarget
+from bilocate.site.disks.workers import Workers
+
+__all__ = ["Disk", "DiskError", "DiskTarget", "Workers", "create_file", "delete_file", "open_disk"]

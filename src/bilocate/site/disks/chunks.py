@@ -1,0 +1,44 @@
+"""Reading and hashing chunks for a resync. Runs in a thread; holes are not read."""
+
+import errno
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from blake3 import blake3
+
+from bilocate.domain.geometry import CHUNK_BYTES, chunk_length
+from bilocate.replication.ports import ChunkContent
+from bilocate.site.disks.base import Buffer
+
+
+@lru_cache(maxsize=64)
+def zero_digest(length: int) -> bytes:
+    """The hash of a chunk of `length` zero bytes."""
+    return blake3(bytes(length)).digest()
+
+
+def read_and_hash(
+    chunks: Sequence[int],
+    size_bytes: int,
+    read: Callable[[int, int], Buffer | int],
+    next_data: Callable[[int], int],
+) -> tuple[int, list[ChunkContent]]:
+    """(errno, contents) of the chunks. `next_data(offset)`: where data begins; may raise OSError."""
+    contents: list[ChunkContent] = []
+    hole_start = hole_end = 0  # the hole found last: neighbours in it need no further question
+    try:
+        for chunk in chunks:
+            offset, length = chunk * CHUNK_BYTES, chunk_length(chunk, size_bytes)
+            if not hole_start <= offset < hole_end:
+                hole_start, hole_end = offset, next_data(offset)
+            if hole_end >= offset + length:
+                contents.append(ChunkContent(chunk, zero_digest(length), None))
+                continue
+            data = read(offset, length)
+            if isinstance(data, int):
+                return data, []
+            digest = blake3(data).digest()
+            contents.append(ChunkContent(chunk, digest, None if digest == zero_digest(length) else data))
+    except OSError as error:
+        return error.errno or errno.EIO, []
+    return 0, contents

@@ -1,0 +1,104 @@
+"""A volume that is in no session: hosts' requests go straight to its disk."""
+
+from collections.abc import Callable
+
+from bilocate.replication.requests import Op, Request
+from bilocate.site.disks.base import Buffer, Disk
+from bilocate.site.target import Allocation, HostConnection
+
+
+class DiskTarget:
+    """A BlockTarget over one disk, without replication."""
+
+    def __init__(self, disk: Disk, unanswered_bytes_max: int = 64 * 1024 * 1024) -> None:
+        """`unanswered_bytes_max`: past it connections stop reading (rule 27)."""
+        self.disk = disk
+        self.min_block_bytes = disk.min_block_bytes
+        self.preferred_block_bytes = max(4096, disk.min_block_bytes)
+        self.connections: set[HostConnection] = set()
+        self._unanswered_bytes = 0
+        self._unanswered_bytes_max = unanswered_bytes_max
+        self._was_busy = False
+
+    @property
+    def size_bytes(self) -> int:
+        """The disk's present size: it may have grown."""
+        return self.disk.size_bytes
+
+    def zeroes_fast(self, keep_allocated: bool) -> bool:
+        return self.disk.zeroes_fast(keep_allocated)
+
+    def busy(self) -> bool:
+        if self._unanswered_bytes < self._unanswered_bytes_max:
+            return False
+        self._was_busy = True
+        return True
+
+    def submit(self, request: Request) -> None:
+        op, disk = request.op, self.disk
+        if op is Op.WRITE:
+            code = disk.write(request.offset, request.data, lambda code: self._later(request, code))
+        elif op is Op.READ:
+            result = disk.read(
+                request.offset, request.length, lambda result: self._read_later(request, result)
+            )
+            if result is not None:
+                self._read_done(request, result)
+                return
+            code = None
+        elif op is Op.ZERO:
+            code = disk.zero(
+                request.offset,
+                request.length,
+                request.keep_allocated,
+                lambda code: self._later(request, code),
+            )
+        else:
+            disk.flush(lambda code: request.done(request, code))
+            return
+        if code is None:
+            self._unanswered_bytes += request.length
+        else:
+            self._written(request, code)
+
+    def _written(self, request: Request, code: int) -> None:
+        """The bytes are in the disk's hands: answer, behind a flush where the host asked for one."""
+        if code == 0 and request.fua:
+            self.disk.flush(lambda code: request.done(request, code))
+        else:
+            request.done(request, code)
+
+    def _read_done(self, request: Request, result: Buffer | int) -> None:
+        if isinstance(result, int):
+            request.done(request, result)
+        else:
+            request.data = result
+            request.done(request, 0)
+
+    def _later(self, request: Request, code: int) -> None:
+        self._unanswered_bytes -= request.length
+        self._written(request, code)
+        self._wake()
+
+    def _read_later(self, request: Request, result: Buffer | int) -> None:
+        self._unanswered_bytes -= request.length
+        self._read_done(request, result)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._was_busy and self._unanswered_bytes < self._unanswered_bytes_max // 2:
+            self._was_busy = False
+            for connection in list(self.connections):
+                connection.resume_reading()
+
+    def end_of_batch(self) -> None:
+        """Nothing was put off."""
+
+    def block_status(self, offset: int, length: int, done: Callable[[int, list[Allocation]], None]) -> None:
+        self.disk.block_status(offset, length, done)
+
+    def opened(self, connection: HostConnection) -> None:
+        self.connections.add(connection)
+
+    def closed(self, connection: HostConnection) -> None:
+        self.connections.discard(connection)
