@@ -119,9 +119,21 @@ class TargetBusy(Conflict):
 
     failure = Failure.BUSY
 
-    def __init__(self, kind: str, target_id: str, operation_id: str, verb: str = "an operation") -> None:
+    def __init__(self, kind: str, target_id: str, operation_id: str) -> None:
+        self.operation_id = operation_id
         super().__init__(
-            f"{kind} {target_id} is busy with {verb} ({operation_id}): wait until that has ended, then repeat"
+            f"{kind} {target_id} is busy with operation {operation_id}: wait until that has ended, then repeat"
+        )
+
+
+class Settling(Conflict):
+    """An earlier operation left a hold at an agent that did not answer then; it is being taken back."""
+
+    failure = Failure.BUSY
+
+    def __init__(self, group_id: str) -> None:
+        super().__init__(
+            f"an earlier operation on group {group_id} is being taken back at its sites: repeat in a few seconds"
         )
 
 

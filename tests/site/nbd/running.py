@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -23,6 +23,8 @@ class RunningServer:
     ) -> None:
         self.path = path
         self.loop = uvloop.new_event_loop() if uvloop_used else asyncio.new_event_loop()
+        self.errors: list[dict[str, Any]] = []  # what the loop complained of: `close` raises then
+        self.loop.set_exception_handler(lambda _, context: self.errors.append(context))
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -62,3 +64,4 @@ class RunningServer:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(TIMEOUT_SECONDS)
         self.loop.close()
+        assert self.errors == []

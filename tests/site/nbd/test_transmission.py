@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import socket
+from struct import pack
 
 import pytest
 from tests.site.nbd import raw
@@ -283,6 +284,27 @@ def test_dropped_connections_get_no_answers(server: RunningServer, target: Memor
         with pytest.raises(ConnectionResetError):
             client.reply()
     server.wait_until(lambda: target.connections == [])
+
+
+def test_answers_for_a_host_that_was_killed_are_dropped(server: RunningServer, target: MemoryTarget) -> None:
+    target.holding = True
+    with Client(server, tcp=True).go() as client:
+        client.send(*(raw.request(raw.READ, 0, 100_000, cookie) for cookie in range(20)))
+        client.send(raw.write(0, b"a", 21), raw.request(raw.FLUSH, cookie=22))
+        server.wait_until(lambda: len(target.held) == 22)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+    server.wait_until(lambda: target.connections == [])
+    server.call(target.release)
+    assert target.data[0:1] == b"a"
+
+
+def test_peers_are_probed(server: RunningServer) -> None:
+    with Client(server, tcp=True).go():
+        connections = server.call(lambda: list(server.server._connections))
+        peer = connections[0]._transport.get_extra_info("socket")
+        assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 def test_an_answer_given_just_before_a_disconnect_may_be_lost_but_nothing_follows(

@@ -13,19 +13,24 @@ _JOIN_BYTES_MAX = 16 * 1024
 class Outgoing:
     """Replies waiting for the end of the turn, and the count of the read bytes among them."""
 
-    __slots__ = ("_has_long", "_parts", "_read_bytes", "_structured", "_transport", "held_read_bytes")
+    __slots__ = (
+        "_has_long",
+        "_parts",
+        "_read_bytes",
+        "_structured",
+        "_transport",
+        "append",
+        "held_read_bytes",
+    )
 
     def __init__(self, transport: asyncio.Transport, structured: bool) -> None:
         self._transport = transport
         self._structured = structured
         self._parts: list[bytes | bytearray | memoryview] = []
+        self.append = self._parts.append  # a reply without data; bound once, for the hot path
         self._has_long = False
         self._read_bytes = 0  # of answered reads in `_parts`
         self.held_read_bytes = 0  # of reads taken, answered or not, and not handed to the transport yet
-
-    def add(self, reply: bytes) -> None:
-        """A reply without data."""
-        self._parts.append(reply)
 
     def add_read(self, request: Request, code: int) -> None:
         """The reply to a read that was counted in `held_read_bytes`."""
@@ -62,15 +67,15 @@ class Outgoing:
         parts = self._parts
         if not parts:
             return
-        self._parts = []
-        self.held_read_bytes -= self._read_bytes
-        self._read_bytes = 0
         if self._has_long:
             self._has_long = False
             self._transport.writelines(parts)
         else:
             self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        parts.clear()
+        self.held_read_bytes -= self._read_bytes
+        self._read_bytes = 0
 
     def drop(self) -> None:
         """The connection is gone."""
-        self._parts = []
+        self._parts.clear()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from bilocate.site.nbd.allocator import keep_freed_memory
 from bilocate.site.nbd.limits import Limits
 from bilocate.site.nbd.negotiation import Negotiation
 from bilocate.site.nbd.receiving import ReceivingRoom
@@ -23,6 +24,7 @@ class NbdServer:
     """Serves what `source` finds. Used on the event loop only."""
 
     def __init__(self, source: ExportSource, limits: Limits | None = None) -> None:
+        keep_freed_memory()
         self.source = source
         self.limits = limits or Limits()
         self.room = ReceivingRoom(self.limits.receiving_bytes_max, self.limits.receiving_seconds_max)

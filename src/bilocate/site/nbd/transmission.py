@@ -5,6 +5,7 @@ loop. There is no task, future or timer per request.
 """
 
 import asyncio
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_pack_reply = nbd.SIMPLE_REPLY.pack
 _HEADER_BYTES = nbd.REQUEST.size
 # Payloads up to this are copied out of the buffer; longer ones are received where they stay.
 SMALL_PAYLOAD_BYTES = 64 * 1024
@@ -50,7 +52,9 @@ class Transmission(asyncio.BufferedProtocol):
         self._target = chosen.target
         self._allocation = chosen.allocation
         self._out = Outgoing(transport, chosen.structured)
-        self._buffer = bytearray(BUFFER_BYTES)
+        self._append = self._out.append
+        # Anonymous memory: only the pages that requests have reached cost anything.
+        self._buffer = mmap(-1, BUFFER_BYTES, flags=MAP_PRIVATE | MAP_ANONYMOUS)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0  # what is in the buffer and not taken yet
         self._long: LongWrite | None = None
@@ -80,7 +84,7 @@ class Transmission(asyncio.BufferedProtocol):
             rest = self._long.rest()
             if rest is not None:
                 return rest
-        return self._view[self._end :]
+        return self._view[self._end :] if self._end else self._view
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._long is None:
@@ -98,7 +102,8 @@ class Transmission(asyncio.BufferedProtocol):
         self._stalled = False
         self._in_batch = True
         try:
-            if not self._draining and self._may_take():
+            usual = self._long is None and not self._draining and not self._target.busy()
+            if usual or self._may_take():
                 self._take_requests()
             self._target.end_of_batch()
         except Malformed as error:
@@ -109,10 +114,15 @@ class Transmission(asyncio.BufferedProtocol):
             self.disconnect("internal error")
         finally:
             self._in_batch = False
-        self._finish_turn()
+        if self._stalled or self._draining or self._closed or not self._reading:
+            self._finish_turn()
+        else:
+            self._out.send()
 
     def _may_take(self) -> bool:
         """Whether requests may be parsed now; a long write that is complete goes first."""
+        if self._draining:
+            return False
         if self._long is not None and not self._long.whole:
             self._stalled = self._long.rest() is None  # there is no room for it yet
             return False
@@ -271,7 +281,7 @@ class Transmission(asyncio.BufferedProtocol):
         if request.op is Op.READ:
             self._out.add_read(request, code)
         else:
-            self._out.add(replies.simple(request.cookie, code))
+            self._append(_pack_reply(nbd.SIMPLE_REPLY_MAGIC, code and nbd.wire_errno(code), request.cookie))
         if not self._in_batch:
             self._wake()
 
@@ -284,7 +294,7 @@ class Transmission(asyncio.BufferedProtocol):
         if code:
             self._out.add_failure(cookie, code)
         else:
-            self._out.add(replies.block_status(cookie, told, length, only_first))
+            self._append(replies.block_status(cookie, told, length, only_first))
         if not self._in_batch:
             self._wake()
 
@@ -343,15 +353,18 @@ class Transmission(asyncio.BufferedProtocol):
         """Close at once; what is not answered never will be."""
         if not self._closed:
             log.info("nbd_disconnected", reason=reason)
-            self._closed = True
-            self._out.drop()
+            self._shut()
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._shut()
+        self._server.room.release(self)
+        self._server.lost(self)
+        self._target.closed(self)
+
+    def _shut(self) -> None:
+        """From here on nothing is submitted or sent."""
         self._closed = True
         self._out.drop()
         for parts in self._long_zeros:
             parts.cancelled = True
-        self._server.room.release(self)
-        self._server.lost(self)
-        self._target.closed(self)

@@ -1,0 +1,24 @@
+"""Bounds and times of a session; the agent fills them from its settings."""
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Rule 27's bounds in bytes and counts; waits in seconds."""
+
+    unanswered_bytes_max: int = 64 * MIB
+    intents_max: int = 4096
+    resync_window_bytes: int = 8 * MIB
+    heartbeat_seconds: float = 0.25
+    heartbeat_timeout_seconds: float = 1.5
+    resume_wait_seconds: float = 0.25
+    restart_wait_seconds: float = 2.0
+    arbiter_retry_seconds: float = 0.5
+    quiesce_timeout_seconds: float = 30.0
+    resync_retry_seconds: float = 1.0
+    resync_retry_seconds_max: float = 30.0
+    # How long a primary that is told of a failover's check waits before it asks for a permit (rule 22).
+    failover_hold_seconds: float = 3.0
