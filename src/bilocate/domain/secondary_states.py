@@ -25,6 +25,7 @@ class SecondaryEvent(Enum):
     """What moves the secondary half."""
 
     SETTLED = "settled"
+    HELD = "held"
     WELCOME = "welcome"
     LINK_LOST = "link_lost"
     STEP = "step"
@@ -48,7 +49,12 @@ SECONDARY = Table(
     SecondaryState,
     SecondaryEvent,
     {
-        _S.SETTLING: {_E.SETTLED: _S.ALONE, _E.LINK_LOST: _S.SETTLING, _E.FINISH: _S.ENDED},
+        _S.SETTLING: {
+            _E.SETTLED: _S.ALONE,
+            _E.HELD: _S.HOLDING,  # a failover was checked before the restart (HOLDHELLO)
+            _E.LINK_LOST: _S.SETTLING,
+            _E.FINISH: _S.ENDED,
+        },
         _S.ALONE: {_E.WELCOME: _S.WELCOMED, _E.LINK_LOST: _S.ALONE, _E.RELEASE: _S.ALONE, **_ALWAYS},
         _S.WELCOMED: {_E.STEP: _S.FOLLOWING, _E.RESYNC: _S.MARKING, **_LINKED},
         _S.FOLLOWING: {_E.STEP: _S.FOLLOWING, **_LINKED},
@@ -56,7 +62,12 @@ SECONDARY = Table(
         _S.RECEIVING: {_E.END: _S.SEALING, **_LINKED},
         # After the seal nothing more is copied; host writes go on arriving and are confirmed.
         _S.SEALING: {_E.SEALED: _S.WELCOMED, **_LINKED},
-        _S.CHECKING: {_E.CHECKED: _S.HOLDING, _E.LINK_LOST: _S.CHECKING, _E.FINISH: _S.ENDED},
+        _S.CHECKING: {
+            _E.CHECKED: _S.HOLDING,
+            _E.LINK_LOST: _S.CHECKING,
+            _E.RELEASE: _S.ALONE,
+            _E.FINISH: _S.ENDED,
+        },
         _S.HOLDING: {
             _E.LINK_LOST: _S.HOLDING,
             _E.RELEASE: _S.ALONE,
@@ -64,7 +75,8 @@ SECONDARY = Table(
             _E.PROMOTE: _S.PROMOTING,
             _E.FINISH: _S.ENDED,
         },
-        _S.PROMOTING: {_E.LINK_LOST: _S.PROMOTING, _E.RELEASE: _S.ALONE, _E.FINISH: _S.ENDED},
+        # Promotion failed: the row has changed all the same, so no hello of the old epoch may be taken (HOLDHELLO).
+        _S.PROMOTING: {_E.LINK_LOST: _S.PROMOTING, _E.RELEASE: _S.HOLDING, _E.FINISH: _S.ENDED},
         _S.ENDED: {_E.LINK_LOST: _S.ENDED, _E.FINISH: _S.ENDED},
     },
 )

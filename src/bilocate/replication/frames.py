@@ -6,6 +6,7 @@ disks travels in one order, numbered by `seq`; S confirms the highest number up 
 
 import json
 import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -30,7 +31,7 @@ class Kind(IntEnum):
     """What a frame is. "numbered" frames take part in the order of `seq`."""
 
     HELLO = 1  # P→S, JSON: Hello
-    WELCOME = 2  # S→P, JSON: Welcome
+    WELCOME = 2  # S→P, JSON: Welcome; behind all SUSPECTS
     REFUSE = 3  # S→P, JSON {"reason", ...}: the hello is refused and the link ends
     WRITE = 4  # P→S, numbered
     ZERO = 5  # P→S, numbered; `length` bytes become zeros; flag KEEP_ALLOCATED
@@ -51,12 +52,12 @@ class Kind(IntEnum):
     BYE = 20  # both ways, JSON {"reason", "hold_seconds"?}: the sender lets the link go on purpose
     FAILED = 21  # S→P, JSON {"reason", "errno"}: a write or flush failed at S
     FLUSHED = 22  # S→P: the FLUSH of `seq` is done
+    SUSPECTS = 23  # S→P: a part of what may differ at S in `volume`: runs of chunks
 
 
 KEEP_ALLOCATED = 1
 DROP_INTENTS = 2
 ALL_ZERO = 4
-FUA = 8
 
 _KINDS = {int(kind): kind for kind in Kind}
 _SMALL_BYTES_MAX = 1024 * 1024  # JSON and digests
@@ -168,22 +169,21 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class PeerVolume:
-    """What the secondary says of one volume: its past (GENCHK) and what may differ there (SET).
+    """What the secondary says of one volume's past (GENCHK).
 
-    `everything`: the ledger is blank, so all of it may differ. Ranges are (first chunk, count).
+    `everything`: the ledger is blank, so all of it may differ. `dirty`: what it lacks is not known to be
+    nothing. Which chunks may differ (SET) was said in SUSPECTS before.
     """
 
     generation: str
-    pending_generation: str
     consistent: bool
     everything: bool
-    ranges: tuple[tuple[int, int], ...] = ()
+    dirty: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The secondary's answer to a hello. `instance` is its process; `stepped` names the primary's process with
-    which this very process was last in step in this epoch, or is empty."""
+    """The secondary's answer to a hello. `instance` is its process."""
 
     instance: str
     epoch: int
@@ -194,10 +194,7 @@ class Welcome:
         return {
             "instance": self.instance,
             "epoch": self.epoch,
-            "volumes": [
-                [v.generation, v.pending_generation, v.consistent, v.everything, [list(r) for r in v.ranges]]
-                for v in self.volumes
-            ],
+            "volumes": [[v.generation, v.consistent, v.everything, v.dirty] for v in self.volumes],
         }
 
     @classmethod
@@ -209,18 +206,36 @@ class Welcome:
                 str(content["instance"]),
                 _whole(content["epoch"]),
                 tuple(
-                    PeerVolume(
-                        str(generation),
-                        str(pending),
-                        bool(consistent),
-                        bool(everything),
-                        tuple((_whole(first), _whole(count)) for first, count in ranges),
-                    )
-                    for generation, pending, consistent, everything, ranges in content["volumes"]
+                    PeerVolume(str(generation), bool(consistent), bool(everything), bool(dirty))
+                    for generation, consistent, everything, dirty in content["volumes"]
                 ),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise MalformedFrame(f"WELCOME without a right {error}") from error
+
+
+_RUN = struct.Struct("!II")  # first chunk, count
+_RUNS_AT_ONCE = _SMALL_BYTES_MAX // _RUN.size
+
+
+def encode_suspects(volume: int, runs: Sequence[tuple[int, int]]) -> Iterator[tuple[bytes, bytes]]:
+    """Header and payload of as many SUSPECTS as the runs, (first chunk, count), of one volume need."""
+    for start in range(0, len(runs), _RUNS_AT_ONCE):
+        payload = b"".join(_RUN.pack(first, count) for first, count in runs[start : start + _RUNS_AT_ONCE])
+        yield header(Kind.SUSPECTS, volume=volume, payload=len(payload)), payload
+
+
+def decode_suspects(frame: Frame, chunks_max: int) -> Iterator[tuple[int, int]]:
+    """The runs of one SUSPECTS, of a volume of `chunks_max` chunks.
+
+    :raises MalformedFrame: when one of them is not within the volume.
+    """
+    if len(frame.payload) % _RUN.size:
+        raise MalformedFrame(f"SUSPECTS of {len(frame.payload)} bytes is cut off")
+    for first, count in _RUN.iter_unpack(frame.payload):
+        if first + count > chunks_max:
+            raise MalformedFrame(f"SUSPECTS of chunks {first}+{count} of a volume that has {chunks_max}")
+        yield first, count
 
 
 def _whole(value: Any) -> int:

@@ -28,6 +28,15 @@ class ChunkContent:
 class Ports(Protocol):
     """The world outside one session."""
 
+    def use_volumes(self, volume_ids: Sequence[str]) -> None:
+        """From now on the numbers of volumes mean these, in this order."""
+
+    def give_back(self, request: Request) -> None:
+        """Nobody carries this host's request any more: submit it anew to whatever carries its volume next.
+
+        `request.volume` is its number among the volumes in use.
+        """
+
     def write(self, request: Request) -> int | None:
         """Carry out a WRITE or ZERO on this site's volume `request.volume`.
 

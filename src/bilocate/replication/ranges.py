@@ -4,7 +4,9 @@ Requests that overlap (and are not both reads) are carried out and answered one 
 in which they came. So requests under way never overlap, at either site, whatever is sent again.
 """
 
-from bilocate.domain.geometry import CHUNK_BYTES
+from collections.abc import Iterator
+
+from bilocate.domain.geometry import CHUNK_BYTES, CHUNKS_PER_EXTENT
 from bilocate.replication.requests import Op, Request
 
 
@@ -95,10 +97,15 @@ class Ranges:
                 free.append(follower)
         return free
 
-    def extents_under_write(self, chunks_per_extent: int) -> set[int]:
+    def all(self) -> Iterator[Request]:
+        """All that is under way or waits, some of it more than once."""
+        for there in self._by_chunk.values():
+            yield from there
+
+    def extents_under_write(self) -> set[int]:
         """The extents that a write under way touches (DROPRACE)."""
         return {
-            chunk // chunks_per_extent
+            chunk // CHUNKS_PER_EXTENT
             for chunk, there in self._by_chunk.items()
             if any(request.op is not Op.READ for request in there)
         }

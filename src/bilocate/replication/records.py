@@ -26,7 +26,8 @@ class VolumeRecord:
     """A volume's durable state, as loaded at start and as kept in memory by the core.
 
     `blank`: the ledger knows nothing of this volume's past (rule 17). `generation` and `pending_generation`
-    are empty strings before the first resync.
+    are empty strings before the first resync. `served_boot_id`: the start of the machine on which a primary
+    last served it, empty if none did (rule 19).
     """
 
     volume_id: str
@@ -36,6 +37,7 @@ class VolumeRecord:
     pending_generation: str = ""
     consistent: bool = True
     blank: bool = False
+    served_boot_id: str = ""
     intents: set[int] = field(default_factory=set)
     dirty: BitMap = field(default_factory=BitMap)
     failed: set[int] = field(default_factory=set)
@@ -81,6 +83,7 @@ class PutVolume:
     pending_generation: str
     consistent: bool
     blank: bool
+    served_boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +133,6 @@ class ClearMarks:
 
 
 @dataclass(frozen=True, slots=True)
-class PutBootId:
-    """The boot id of the machine on which this site last served (rule 19)."""
-
-    boot_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class PutSiteItem:
     """A value of the agent's own (exports, refused attachments ...): the core does not read it."""
 
@@ -154,7 +150,6 @@ Change = (
     | PutDirty
     | AddFailed
     | ClearMarks
-    | PutBootId
     | PutSiteItem
 )
 

@@ -22,6 +22,7 @@ class Request:
     """
 
     __slots__ = (
+        "arrival",
         "blockers",
         "confirmed",
         "cookie",
@@ -62,12 +63,19 @@ class Request:
         self.flags = 0  # free for the NBD server
         # --- the core's own ---
         self.volume = 0  # index within the session
+        self.arrival = 0  # place among the requests of its session, 0 for one that no host sent
         self.seq = 0  # position on the link, 0 before it is sent
         self.local = False  # written here
         self.confirmed = False  # the secondary has it, on the present connection
         self.errno = 0  # of the local write
         self.blockers = 0  # overlapping earlier requests that are not answered yet
         self.followers: list[Request] | None = None  # later ones that wait for this one
+
+    def renew(self) -> None:
+        """As it came from the host: what one half began and could not answer, another carries out anew."""
+        self.arrival = self.seq = self.errno = self.blockers = 0
+        self.local = self.confirmed = False
+        self.followers = None
 
     def __repr__(self) -> str:
         return f"<{self.op.name} vol{self.volume} {self.offset}+{self.length} seq={self.seq}>"

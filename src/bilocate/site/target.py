@@ -26,8 +26,13 @@ class BlockTarget(Protocol):
     def size_bytes(self) -> int:
         """Its present size; it may grow."""
 
-    min_block_bytes: int  # told to hosts; smaller or unaligned requests are taken as well
-    preferred_block_bytes: int
+    @property
+    def min_block_bytes(self) -> int:
+        """Told to hosts; smaller or unaligned requests are taken as well."""
+
+    @property
+    def preferred_block_bytes(self) -> int:
+        """Told to hosts: what is carried out well."""
 
     def submit(self, request: Request) -> None:
         """Take one request; `request.done(request, errno)` follows, perhaps before this returns."""

@@ -12,7 +12,6 @@ from bilocate.replication.records import (
     AddFailed,
     AddIntents,
     Change,
-    PutBootId,
     PutDirty,
     PutSession,
     PutSiteItem,
@@ -96,8 +95,7 @@ def everything() -> list[list[Change]]:
     """Commits that leave rows in every table."""
     dirty = BitMap([1, 2, 3, 5000, 70000])
     return [
-        [PutBootId(BOOT)],
-        [volume("vol-a"), volume("vol-b", blank=True, consistent=False)],
+        [volume("vol-a", served_boot_id=BOOT), volume("vol-b", blank=True, consistent=False)],
         [PutSession("ses-1", 7, Role.PRIMARY, '{"epoch": 7}', False)],
         [AddIntents("vol-a", tuple(range(0, 700, 7)))],
         [PutDirty("vol-a", dirty_segments(dirty, {0, 1, 17}))],

@@ -38,7 +38,7 @@ def test_killed_again_and_again(tmp_path: Path, reopen: Any) -> None:
     for _ in range(KILLS):
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
-        child.stdout.readline()
+        child.stdout.readline()  # a line of the log or a number: it may be killed while it opens, too
         time.sleep(rng.uniform(0, 0.05))
         child.send_signal(signal.SIGKILL)
         told = [int(line) for line in child.stdout.read().split("\n") if line.isdecimal()]
@@ -47,6 +47,9 @@ def test_killed_again_and_again(tmp_path: Path, reopen: Any) -> None:
         if rng.random() < 0.5:
             continue  # killed twice without a look in between
         state = reopen(path)
+        if last < 0 and "v" not in state.volumes:
+            assert state.fresh in (None, "missing")
+            continue
         assert state.fresh is None
         found = state.volumes["v"].intents
         assert found == set(range(len(found))), "a commit is there whole or not at all"

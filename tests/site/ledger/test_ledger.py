@@ -17,7 +17,6 @@ from bilocate.replication.records import (
     DropIntents,
     DropSession,
     DropVolume,
-    PutBootId,
     PutDirty,
     PutSession,
     PutSiteItem,
@@ -53,7 +52,6 @@ def test_everything_is_there_again(tmp_path: Path, fill: Any, reopen: Any, every
     path = tmp_path / "ledger.db"
     fill(path, everything)
     state = reopen(path)
-    assert state.boot_id == "boot-1"
     assert state.sessions == {"ses-1": SessionRecord("ses-1", 7, Role.PRIMARY, '{"epoch": 7}', False)}
     a, b = state.volumes["vol-a"], state.volumes["vol-b"]
     assert (a.size_bytes, a.max_epoch, a.generation, a.consistent, a.blank) == (
@@ -64,6 +62,7 @@ def test_everything_is_there_again(tmp_path: Path, fill: Any, reopen: Any, every
         False,
     )
     assert (b.consistent, b.blank) == (False, True)
+    assert (a.served_boot_id, b.served_boot_id) == ("boot-1", "")
     assert a.intents == set(range(0, 700, 7))
     assert a.dirty == BitMap([1, 2, 3, 5000, 70000])
     assert (b.intents, b.failed) == ({1}, {3, 9})
@@ -120,13 +119,13 @@ def test_rows_are_replaced_and_dropped(tmp_path: Path, fill: Any, reopen: Any) -
         [
             [PutSession("a", 1, Role.PRIMARY, "{}", False), PutSession("b", 2, Role.SECONDARY, "{}", False)],
             [PutSession("a", 3, Role.SECONDARY, '{"x": 1}', True), DropSession("b"), DropSession("never")],
-            [PutSiteItem("k", "1"), PutSiteItem("l", "2"), PutBootId("x")],
-            [PutSiteItem("k", "3"), PutSiteItem("l", ""), PutBootId("y"), DropVolume("never")],
+            [PutSiteItem("k", "1"), PutSiteItem("l", "2")],
+            [PutSiteItem("k", "3"), PutSiteItem("l", ""), DropVolume("never")],
         ],
     )
     state = reopen(path)
     assert state.sessions == {"a": SessionRecord("a", 3, Role.SECONDARY, '{"x": 1}', True)}
-    assert (state.items, state.boot_id) == ({"k": "3"}, "y")
+    assert state.items == {"k": "3"}
 
 
 async def test_callbacks_come_in_order_after_few_transactions(tmp_path: Path) -> None:

@@ -155,6 +155,20 @@ def test_a_slow_reader_costs_bounded_memory_and_gets_all_in_the_end(
             assert (reply.cookie, len(reply.data)) == (cookie, SIZE)
 
 
+def test_a_host_that_takes_no_replies_is_read_no_further(serve: Serve, target: MemoryTarget) -> None:
+    server = serve(Limits(unsent_bytes_max=64 * 1024))
+    with Client(server).go() as client:
+        client.socket.settimeout(0.5)
+        flood, sent = raw.request(raw.FLUSH) * 1000, 0
+        with suppress(TimeoutError):
+            while sent < 64 * SIZE:
+                sent += client.socket.send(flood)
+        assert sent < 8 * SIZE
+        client.socket.settimeout(30)
+        for _ in range(sent // 28):
+            assert client.reply() == Reply(1)
+
+
 def test_held_reads_are_bounded_too(serve: Serve, target: MemoryTarget) -> None:
     server = serve(Limits(unsent_bytes_max=SIZE))
     target.holding = True

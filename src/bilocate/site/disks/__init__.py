@@ -7,7 +7,17 @@ tests/site/disks/contract.py; nothing else knows which kind it has.
 from bilocate.site.disks.base import Disk
 from bilocate.site.disks.errors import DiskError
 from bilocate.site.disks.factory import create_file, delete_file, open_disk
+from bilocate.site.disks.missing import MissingDisk
 from bilocate.site.disks.standalone import DiskTarget
 from bilocate.site.disks.workers import Workers
 
-__all__ = ["Disk", "DiskError", "DiskTarget", "Workers", "create_file", "delete_file", "open_disk"]
+__all__ = [
+    "Disk",
+    "DiskError",
+    "DiskTarget",
+    "MissingDisk",
+    "Workers",
+    "create_file",
+    "delete_file",
+    "open_disk",
+]

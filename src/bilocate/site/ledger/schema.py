@@ -58,31 +58,30 @@ class Table:
         return " AND ".join(f"{name} = ?" for name in self.key)
 
 
-MACHINE = Table("machine", ("id",), ("boot_id",))
 SESSIONS = Table("sessions", ("session_id",), ("epoch", "role", "wanted", "holds_hello"))
 VOLUMES = Table(
     "volumes",
     ("volume_id",),
-    ("size_bytes", "max_epoch", "generation", "pending_generation", "consistent", "blank"),
+    ("size_bytes", "max_epoch", "generation", "pending_generation", "consistent", "blank", "served_boot_id"),
 )
 INTENTS = Table("intents", ("volume_id", "extent"))
 DIRTY = Table("dirty", ("volume_id", "segment"), ("chunks",))
 FAILED = Table("failed", ("volume_id", "extent"))
 ITEMS = Table("items", ("name",), ("value",))
 
-TABLES = (MACHINE, SESSIONS, VOLUMES, INTENTS, DIRTY, FAILED, ITEMS)
+TABLES = (SESSIONS, VOLUMES, INTENTS, DIRTY, FAILED, ITEMS)
 # What goes when a volume goes.
 MARKS = (INTENTS, DIRTY, FAILED)
 
 # Marks refer to their volume, so that a mark that would be lost at the next start fails at once instead.
 DDL = (
     HEAD_DDL,
-    "CREATE TABLE machine (id INTEGER PRIMARY KEY, boot_id TEXT NOT NULL, digest INTEGER NOT NULL)",
     "CREATE TABLE sessions (session_id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, role TEXT NOT NULL,"
     " wanted TEXT NOT NULL, holds_hello INTEGER NOT NULL, digest INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE volumes (volume_id TEXT PRIMARY KEY, size_bytes INTEGER NOT NULL,"
     " max_epoch INTEGER NOT NULL, generation TEXT NOT NULL, pending_generation TEXT NOT NULL,"
-    " consistent INTEGER NOT NULL, blank INTEGER NOT NULL, digest INTEGER NOT NULL) WITHOUT ROWID",
+    " consistent INTEGER NOT NULL, blank INTEGER NOT NULL, served_boot_id TEXT NOT NULL,"
+    " digest INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE intents (volume_id TEXT NOT NULL REFERENCES volumes, extent INTEGER NOT NULL,"
     " digest INTEGER NOT NULL, PRIMARY KEY (volume_id, extent)) WITHOUT ROWID",
     "CREATE TABLE dirty (volume_id TEXT NOT NULL REFERENCES volumes, segment INTEGER NOT NULL,"

@@ -19,10 +19,9 @@ class LedgerState:
     """Everything the site knew when it last ran.
 
     `fresh` says why nothing is known: "missing", or "corrupt: ..." (the damaged files were moved aside);
-    None for a ledger that was read. `boot_id` is empty until the site has served once.
+    None for a ledger that was read.
     """
 
-    boot_id: str = ""
     sessions: dict[str, SessionRecord] = field(default_factory=dict)
     volumes: dict[str, VolumeRecord] = field(default_factory=dict)
     items: dict[str, str] = field(default_factory=dict)
@@ -68,13 +67,13 @@ class _Reader:
 
     def read(self) -> LedgerState:
         state = LedgerState()
-        for _, state.boot_id in self._rows(schema.MACHINE):
-            pass
         for session_id, epoch, role, wanted, holds in self._rows(schema.SESSIONS):
             state.sessions[session_id] = SessionRecord(session_id, epoch, Role(role), wanted, bool(holds))
-        for volume_id, size, epoch, generation, pending, consistent, blank in self._rows(schema.VOLUMES):
+        for volume_id, size, epoch, generation, pending, consistent, blank, boot in self._rows(
+            schema.VOLUMES
+        ):
             state.volumes[volume_id] = VolumeRecord(
-                volume_id, size, epoch, generation, pending, bool(consistent), bool(blank)
+                volume_id, size, epoch, generation, pending, bool(consistent), bool(blank), boot
             )
         self._read_marks(state.volumes)
         for name, value in self._rows(schema.ITEMS):

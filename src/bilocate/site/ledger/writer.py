@@ -14,7 +14,6 @@ from bilocate.replication.records import (
     DropIntents,
     DropSession,
     DropVolume,
-    PutBootId,
     PutDirty,
     PutSession,
     PutSiteItem,
@@ -45,7 +44,6 @@ class Writer:
             PutDirty: self._put_dirty,
             AddFailed: lambda change: self._add(schema.FAILED, change.volume_id, change.extents),
             ClearMarks: self._clear_marks,
-            PutBootId: lambda change: self._put(schema.MACHINE, (1, change.boot_id)),
             PutSiteItem: self._put_item,
         }
 
@@ -72,6 +70,7 @@ class Writer:
             change.pending_generation,
             int(change.consistent),
             int(change.blank),
+            change.served_boot_id,
         )
         self._put(schema.VOLUMES, row)
 

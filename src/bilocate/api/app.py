@@ -1,0 +1,79 @@
+"""The whole HTTP API as one ASGI application."""
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import Receive, Scope, Send
+
+from bilocate.api import catalogue, connections, groups, pairs, volumes, wire
+from bilocate.api.codes import Problem
+from bilocate.api.context import Call, Handler, Parts
+from bilocate.api.gate import Gate
+from bilocate.api.health import health_routes
+from bilocate.api.identity.login import Login
+from bilocate.api.identity.passwords import Passwords
+from bilocate.api.identity.routes import Identity, identity_routes
+from bilocate.api.internal import internal_routes
+from bilocate.api.metrics import Metrics
+from bilocate.api.not_yet import ANY_METHOD, PATHS, refuse
+from bilocate.api.resource import Resource
+from bilocate.api.versions import version_routes
+
+Paths = Mapping[str, Mapping[str, Handler]]
+
+REPLICATION: Paths = {
+    wire.PAIRS: {"POST": pairs.create, "GET": pairs.index},
+    f"{wire.PAIRS}/{{id}}": {"GET": pairs.show, "DELETE": pairs.remove},
+    wire.GROUPS: {"POST": groups.create, "GET": groups.index},
+    f"{wire.GROUPS}/{{id}}": {"GET": groups.show, "PUT": groups.update, "DELETE": groups.remove},
+    f"{wire.GROUPS}/{{id}}/action": {"POST": groups.act},
+}
+VOLUMES: Paths = {
+    "volumes": {"POST": volumes.create, "GET": volumes.index},
+    "volumes/detail": {"GET": volumes.detail},
+    "volumes/{id}": {"GET": volumes.show, "PUT": volumes.update, "DELETE": volumes.remove},
+    "volumes/{id}/action": {"POST": connections.act},
+    "os-availability-zone": {"GET": catalogue.zones},
+    "types": {"GET": catalogue.types},
+    "types/{id}": {"GET": catalogue.volume_type},
+    "limits": {"GET": catalogue.limits},
+}
+
+
+def build_app(parts: Parts, passwords: Passwords) -> Gate:
+    """Everything below the port."""
+    metrics = Metrics()
+    login = Login(parts.database, passwords, parts.config.identity.token_seconds)
+    routes = [
+        *version_routes(parts),
+        *health_routes(parts, metrics),
+        *identity_routes(Identity(parts, login)),
+        *internal_routes(parts),
+        *_project_routes(parts, "v2", {**REPLICATION, **VOLUMES}),
+        *_project_routes(parts, "v3", VOLUMES),
+    ]
+    router = Router(routes, redirect_slashes=False, default=_unknown_path)
+    return Gate(router, parts.config.limits, metrics)
+
+
+def _project_routes(parts: Parts, version: str, paths: Paths) -> list[BaseRoute]:
+    later: Paths = {
+        path: dict.fromkeys(ANY_METHOD, refuse(what)) for only, path, what in PATHS if only in ("", version)
+    }
+    # What is unknown in a project is told only to whoever may look into that project.
+    rest: Paths = {"{rest:path}": dict.fromkeys(ANY_METHOD, _unknown_in_project)}
+    found: list[BaseRoute] = []
+    for path, methods in {**paths, **later, **rest}.items():
+        full = f"/{version}/{{project_id}}/{path}"
+        found.append(Route(full, Resource(parts, version, full, methods)))
+    return found
+
+
+async def _unknown_in_project(call: Call) -> Response:
+    raise Problem(404, "there is nothing at this path: docs/api.md lists what there is")
+
+
+async def _unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
+    raise Problem(404, f"there is nothing at {Request(scope).url.path[:200]}")

@@ -1,0 +1,68 @@
+"""What every handler is given: the parts of the controller, and the request as far as it has been understood."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bilocate.config import ControllerConfig
+from bilocate.operations.service import Operations
+from bilocate.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the token says."""
+
+    user_id: str
+    user_name: str
+    project_id: str | None
+    roles: frozenset[str]
+
+    @property
+    def is_admin(self) -> bool:
+        """An admin may act in every project."""
+        return "admin" in self.roles
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the API is built of."""
+
+    config: ControllerConfig
+    database: Database
+    operations: Operations
+    control_token: str
+    public_url: str  # where clients reach this controller, without a path at its end
+
+
+@dataclass(slots=True)
+class Call:
+    """One request that was admitted: authenticated, in its project, with a body that is a JSON object."""
+
+    parts: Parts
+    request: Request
+    caller: Caller
+    project_id: str
+    version: str  # "v2" or "v3"
+    body: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> dict[str, str]:
+        """The path's variables."""
+        return self.request.path_params
+
+    @property
+    def requested_by(self) -> str:
+        """For the journal."""
+        return f"{self.caller.user_name} ({self.caller.user_id})"
+
+    @property
+    def base_url(self) -> str:
+        """The address of the project's resources."""
+        return f"{self.parts.public_url}/{self.version}/{self.project_id}"
+
+
+Handler = Callable[[Call], Awaitable[Response]]

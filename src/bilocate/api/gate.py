@@ -1,0 +1,131 @@
+"""What every request passes: request id, bounds, errors as JSON, one log event, one measurement."""
+
+import asyncio
+import re
+import secrets
+import time
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bilocate.api.codes import Problem
+from bilocate.api.metrics import Metrics
+from bilocate.api.negotiation import accepts_json
+from bilocate.api.problems import body_of, identity_body_of, problem_of
+from bilocate.config import ApiLimits
+
+log = structlog.get_logger("bilocate.api")
+
+# Health and metrics are asked by programs that know no JSON, and must answer while all else is refused.
+ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
+# What a client may send as its own request id: nothing that could break a log or a header.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
+# Set in the scope by whatever handles a request, for the measurement: a path's template, never the path.
+ROUTE = "bilocate.route"
+
+
+class Gate:
+    """The outermost ASGI application."""
+
+    def __init__(self, app: ASGIApp, limits: ApiLimits, metrics: Metrics) -> None:
+        self._app = app
+        self._limits = limits
+        self._metrics = metrics
+        self.under_way = 0
+        self.shutting_down = False
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return  # no web sockets; start and stop are the wiring's business, not ASGI's
+        passage = _Passage(scope, send)
+        self.under_way += 1
+        self.idle.clear()
+        try:
+            with structlog.contextvars.bound_contextvars(request_id=passage.request_id):
+                await self._pass(passage, receive)
+                self._report(passage)
+        finally:
+            self.under_way -= 1
+            if not self.under_way:
+                self.idle.set()
+
+    async def _pass(self, passage: "_Passage", receive: Receive) -> None:
+        try:
+            self._admit(passage.scope)
+            await self._app(passage.scope, receive, passage.send)
+        except ClientDisconnect:
+            passage.status = passage.status or 499  # for the log: the client left before its answer
+        except Exception as error:
+            problem = problem_of(error, self._limits.retry_after_seconds)
+            if problem.status == 500 or passage.status:
+                log.exception("request_failed", path=passage.scope["path"])
+            if passage.status:
+                raise  # half an answer is out: the server closes the connection
+            await error_response(passage.scope["path"], problem)(passage.scope, receive, passage.send)
+
+    def _admit(self, scope: Scope) -> None:
+        if self.shutting_down and scope["path"] != "/healthz":
+            raise Problem(
+                503, "this controller is shutting down: try again shortly", headers={"Connection": "close"}
+            )
+        if scope["path"] in ALWAYS_ANSWERED:
+            return
+        if self.under_way > self._limits.requests_max:
+            raise Problem(
+                503, f"more than {self._limits.requests_max} requests are under way: try again shortly"
+            )
+        if not accepts_json(Headers(scope=scope).getlist("accept")):
+            raise Problem(406, "answers are JSON: accept application/json")
+
+    def _report(self, passage: "_Passage") -> None:
+        seconds = time.perf_counter() - passage.began
+        route = passage.scope.get(ROUTE, "other")
+        self._metrics.measure(passage.scope["method"], route, passage.status, seconds)
+        if passage.scope["path"] in ALWAYS_ANSWERED:
+            return
+        log.info(
+            "request",
+            method=passage.scope["method"],
+            path=passage.scope["path"],
+            status=passage.status,
+            milliseconds=round(seconds * 1000, 1),
+        )
+
+
+def error_response(path: str, problem: Problem) -> JSONResponse:
+    """An error in the shape that the clients of `path` expect."""
+    body: dict[str, Any] = identity_body_of(problem) if path.startswith("/identity") else body_of(problem)
+    return JSONResponse(body, problem.status, problem.headers)
+
+
+class _Passage:
+    """One request on its way: its id, its status once the answer begins."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.scope = scope
+        self.began = time.perf_counter()
+        self.status = 0
+        self.request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        """Pass a part of the answer on; its head gets the request id."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self.request_id
+            headers["X-Openstack-Request-Id"] = self.request_id  # where OpenStack's clients look for it
+        await self._send(message)
+
+
+def _request_id(given: str | None) -> str:
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return f"req-{secrets.token_hex(16)}"

@@ -1,0 +1,47 @@
+"""Who may do what: the one place that decides it."""
+
+from bilocate.api.codes import BAD_TOKEN, NO_ROLE, WRONG_PROJECT, Problem
+from bilocate.api.context import Caller, Parts
+from bilocate.api.identity.tokens import find_token
+
+READERS = frozenset({"reader", "member", "admin"})
+WRITERS = frozenset({"member", "admin"})
+
+
+async def authenticate(parts: Parts, secret: str | None) -> Caller:
+    """The caller behind a token.
+
+    :raises Problem: 401 when there is none, or it has ended, was revoked, or its user or project is disabled.
+    """
+    found = None if not secret else await find_token(parts.database, secret)
+    if found is None:
+        raise Problem(
+            401,
+            "no valid token in X-Auth-Token: get one with POST /identity/v3/auth/tokens",
+            BAD_TOKEN,
+            {"WWW-Authenticate": f'Keystone uri="{parts.public_url}/identity/v3"'},
+        )
+    names = frozenset(role.name for role in found.roles)
+    return Caller(found.user.id, found.user.name, found.project.id if found.project else None, names)
+
+
+def require_project(caller: Caller, project_id: str) -> None:
+    """:raises Problem: 403 when the path names another project than the token; an admin may pass."""
+    if caller.project_id != project_id and not caller.is_admin:
+        raise Problem(
+            403, f"the token is not for project {project_id}: ask with that project's", WRONG_PROJECT
+        )
+
+
+def require_right(caller: Caller, *, reading: bool) -> None:
+    """:raises Problem: 403 when no role of the caller allows it. A reader reads, a member does everything."""
+    if not caller.roles & (READERS if reading else WRITERS):
+        needed = "reader, member or admin" if reading else "member or admin"
+        has = ", ".join(sorted(caller.roles)) or "none"
+        raise Problem(403, f"this needs the role {needed} in the project; the token has: {has}", NO_ROLE)
+
+
+def require_admin(caller: Caller) -> None:
+    """:raises Problem: 403."""
+    if not caller.is_admin:
+        raise Problem(403, "this needs the role admin", NO_ROLE)

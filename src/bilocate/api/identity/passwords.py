@@ -1,0 +1,66 @@
+"""Checking passwords: slow on purpose, so off the event loop and only a few at once."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from bilocate.api.codes import Problem
+from bilocate.config import IdentitySettings
+
+T = TypeVar("T")
+
+# Longer ones would only be a way to make the controller hash megabytes.
+PASSWORD_BYTES_MAX = 1024
+
+
+class Passwords:
+    """Argon2id in a few threads of its own."""
+
+    def __init__(self, settings: IdentitySettings, hasher: PasswordHasher | None = None) -> None:
+        """`hasher`: a cheaper one, for tests alone."""
+        self._hasher = hasher or PasswordHasher()
+        self._threads = ThreadPoolExecutor(settings.password_checks_max, thread_name_prefix="password")
+        self._room = settings.password_checks_max + settings.password_checks_waiting_max
+        self._under_way = 0
+        self._decoy: str | None = None
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def hash(self, password: str) -> str:
+        """What is kept of a password."""
+        return await self._run(lambda: self._hasher.hash(password.encode(errors="replace")))
+
+    async def matches(self, kept: str | None, password: str) -> bool:
+        """Whether it is the password. Without a user (`kept` None) it takes as long, and is never right:
+        the time must not tell which users there are.
+
+        :raises Problem: 503 when too many checks are waiting.
+        """
+        raw = password.encode(errors="replace")
+        if len(raw) > PASSWORD_BYTES_MAX:
+            return False
+        return await self._run(lambda: self._verify(kept, raw))
+
+    def _verify(self, kept: str | None, raw: bytes) -> bool:
+        if kept is None and self._decoy is None:
+            self._decoy = self._hasher.hash(b"decoy")
+        try:
+            self._hasher.verify(kept or self._decoy or "", raw)
+        except (VerificationError, InvalidHashError):
+            return False
+        return kept is not None
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._under_way >= self._room:
+            raise Problem(503, "too many passwords are being checked: try again shortly")
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._under_way -= 1

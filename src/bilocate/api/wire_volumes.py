@@ -1,0 +1,225 @@
+"""The words of block storage, and the only file that spells them: what is told, what is asked, and how.
+
+Times have no zone, a volume's size is a number and `bootable` is a text: clients are strict.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bilocate.api import fields
+from bilocate.api.codes import BAD_ACTION, Problem, malformed, not_yet
+from bilocate.api.wire import Json, failure_message, time
+from bilocate.domain.volume_states import VolumeStatus
+from bilocate.store.models import Attachment, AttachmentKind, Volume
+
+VOLUME_KEY, VOLUMES_KEY = "volume", "volumes"
+DEFAULT_TYPE = "standard"
+DEFAULT_TYPE_ID = "0f5a31b5-6f0b-4b7e-9a5c-2a1a8f0c7d11"  # the same in every installation
+SIZE_GIB_MAX = 65536  # 64 TiB: what one file can be on the file systems of today
+CONNECTOR_BYTES_MAX = 4096  # it is kept with the connection
+
+VOLUME_STATUS: Mapping[VolumeStatus, str] = {
+    **{status: status.value for status in VolumeStatus},
+    VolumeStatus.IN_USE: "in-use",
+}
+CONNECT, DISCONNECT = "os-initialize_connection", "os-terminate_connection"
+VOLUME_ACTIONS_NOT_YET = frozenset(
+    {
+        "os-extend", "os-attach", "os-detach", "os-reserve", "os-unreserve", "os-begin_detaching",
+        "os-roll_detaching", "os-set_bootable", "os-update_readonly_flag", "os-retype", "os-reset_status",
+        "os-force_delete", "os-force_detach", "os-set_image_metadata", "os-unset_image_metadata",
+        "os-show_image_metadata", "os-volume_upload_image", "os-migrate_volume", "revert",
+    }
+)  # fmt: skip
+# Sources of a new volume that this release can't take one from.
+VOLUME_SOURCES_NOT_YET = (
+    "imageRef",
+    "image_id",
+    "snapshot_id",
+    "source_volid",
+    "source_replica",
+    "backup_id",
+)
+
+
+# --- what is told ---
+
+
+def volume_summary(row: Volume, base_url: str) -> Json:
+    """A volume in the short list."""
+    return {"id": row.id, "name": row.name, "links": _links(base_url, row.id)}
+
+
+def new_volume(row: Volume, base_url: str) -> Json:
+    """A volume as the call that makes it answers."""
+    return {**volume(row, [], base_url), "status": VOLUME_STATUS[VolumeStatus.CREATING]}
+
+
+def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Json:
+    """A volume with all that is told of it. No attachment's secret is."""
+    return {
+        **volume_summary(row, base_url),
+        "description": row.description,
+        "size": row.size_gib,
+        "status": VOLUME_STATUS[row.status],
+        "availability_zone": row.site,
+        "volume_type": row.volume_type,
+        "bootable": "true" if row.bootable else "false",
+        "multiattach": row.multiattach,
+        "encrypted": False,
+        "metadata": {str(key): str(value) for key, value in row.user_metadata.items()},
+        "attachments": [_attachment(each) for each in attachments if each.kind is AttachmentKind.ATTACHMENT],
+        "bilocate:connections": [
+            _connection(each) for each in attachments if each.kind is AttachmentKind.CONNECTION
+        ],
+        "created_at": time(row.created_at),
+        "updated_at": time(row.updated_at),
+        "user_id": row.user_id,
+        "snapshot_id": None,
+        "source_volid": None,
+        "consistencygroup_id": None,
+        "replication_status": None,
+        "migration_status": None,
+        "os-vol-tenant-attr:tenant_id": row.project_id,
+        **failure_message(row.failure_message),
+    }
+
+
+def _attachment(row: Attachment) -> Json:
+    return {
+        "id": row.volume_id,
+        "volume_id": row.volume_id,
+        "attachment_id": row.id,
+        "server_id": row.instance_uuid,
+        "host_name": row.host,
+        "device": row.mountpoint,
+        "attached_at": time(row.attached_at),
+    }
+
+
+def _connection(row: Attachment) -> Json:
+    return {"id": row.id, "host": row.host, "connected_at": time(row.attached_at)}
+
+
+def _links(base_url: str, volume_id: str) -> list[Json]:
+    href = f"{base_url}/volumes/{volume_id}"
+    # The bookmark is the address without a version.
+    root, _, rest = href.partition("/v3/" if "/v3/" in href else "/v2/")
+    return [{"rel": "self", "href": href}, {"rel": "bookmark", "href": f"{root}/{rest}"}]
+
+
+def connection(row: Attachment, host: str, port: int) -> Json:
+    """How a host reaches a volume. The export's name is the secret that lets it in."""
+    address = f"[{host}]" if ":" in host else host
+    data = {
+        "uri": f"nbd://{address}:{port}/{row.export_name}",
+        "host": host,
+        "port": port,
+        "export": row.export_name,
+        "volume_id": row.volume_id,
+        "attachment_id": row.id,
+        "access_mode": row.mode,
+        "encrypted": False,
+        "discard": True,
+    }
+    return {"connection_info": {"driver_volume_type": "nbd", "data": data}}
+
+
+def zones(sites: Sequence[tuple[str, bool]]) -> Json:
+    """The sites, and whether each can be used now."""
+    found = [{"zoneName": site, "zoneState": {"available": answers}} for site, answers in sites]
+    return {"availabilityZoneInfo": found}
+
+
+def volume_type() -> Json:
+    """The only type of volumes."""
+    return {
+        "id": DEFAULT_TYPE_ID,
+        "name": DEFAULT_TYPE,
+        "description": "A file or block device of a site",
+        "is_public": True,
+        "os-volume-type-access:is_public": True,
+        "extra_specs": {},
+        "qos_specs_id": None,
+    }
+
+
+def limits(volumes: int, gib: int) -> Json:
+    """What a project uses. -1 says that there is no limit."""
+    absolute = {
+        "maxTotalVolumes": -1,
+        "totalVolumesUsed": volumes,
+        "maxTotalVolumeGigabytes": -1,
+        "totalGigabytesUsed": gib,
+        "maxTotalSnapshots": 0,
+        "totalSnapshotsUsed": 0,
+        "maxTotalBackups": 0,
+        "totalBackupsUsed": 0,
+        "maxTotalBackupGigabytes": 0,
+        "totalBackupGigabytesUsed": 0,
+    }
+    return {"limits": {"rate": [], "absolute": absolute}}
+
+
+# --- what is asked: the arguments of operations' verbs ---
+
+
+def volume_request(body: Json, default_site: str) -> Json:
+    """:raises Problem: 400, 404 for an unknown type, 501 for a volume made of something else."""
+    asked = fields.inner_object(body, VOLUME_KEY)
+    for source in VOLUME_SOURCES_NOT_YET:
+        if asked.get(source) is not None:
+            raise not_yet(f"a volume made from {source}")
+    return {
+        "size_gib": _size(asked.get("size")),
+        "site": fields.text(asked, "availability_zone") or default_site,
+        "volume_type": _volume_type(asked),
+        "multiattach": fields.boolean(asked, "multiattach"),
+        "metadata": fields.text_map(asked, "metadata"),
+        "name": fields.text(asked, "name") or fields.text(asked, "display_name") or "",
+        "description": fields.text(asked, "description") or fields.text(asked, "display_description") or "",
+    }
+
+
+def volume_update(body: Json) -> Json:
+    """The columns that change.
+
+    :raises Problem: 400.
+    """
+    asked = fields.inner_object(body, VOLUME_KEY)
+    name = fields.text(asked, "name") if "name" in asked else fields.text(asked, "display_name")
+    changes: Json = {"name": name, "description": fields.text(asked, "description")}
+    if asked.get("metadata") is not None:
+        changes["user_metadata"] = fields.text_map(asked, "metadata")
+    return {key: value for key, value in changes.items() if value is not None}
+
+
+def connector(action: str, value: Any) -> Json:
+    """What a host says of itself when it connects or disconnects.
+
+    :raises Problem: 400.
+    """
+    asked = value.get("connector") if isinstance(value, dict) else None
+    if not isinstance(asked, dict):
+        raise malformed(f"{action} must hold the object 'connector', which says what host it is", BAD_ACTION)
+    if len(json.dumps(asked)) > CONNECTOR_BYTES_MAX:
+        raise malformed(f"{action}: the connector has more than {CONNECTOR_BYTES_MAX} bytes")
+    fields.required_text(asked, "host")
+    return asked
+
+
+def _size(value: Any) -> int:
+    """Clients send a number, or one as a text."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= SIZE_GIB_MAX:
+        raise malformed(f"size must be a whole number of GiB from 1 to {SIZE_GIB_MAX}")
+    return value
+
+
+def _volume_type(asked: Json) -> str:
+    wanted = fields.text(asked, "volume_type")
+    if wanted in (None, "", DEFAULT_TYPE, DEFAULT_TYPE_ID):
+        return DEFAULT_TYPE
+    raise Problem(404, f"there is no volume type {wanted!r}: there is {DEFAULT_TYPE!r}")

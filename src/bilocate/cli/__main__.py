@@ -1,0 +1,5 @@
+"""`python -m bilocate.cli`: how daemons are started, whatever the console script is called."""
+
+from bilocate.cli.main import main
+
+main()

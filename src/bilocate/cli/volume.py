@@ -1,0 +1,120 @@
+"""`bilocate volume`: block devices, each at one site."""
+
+import socket
+from typing import Annotated
+
+import typer
+
+from bilocate.cli import output
+from bilocate.cli.client import Client, Volume
+from bilocate.cli.names import find_volume
+from bilocate.cli.options import (
+    DEFAULT_TIMEOUT_SECONDS,
+    JsonOption,
+    StateDirOption,
+    TimeoutOption,
+    WaitOption,
+    connected,
+)
+from bilocate.cli.waiting import judge_available, wait_gone, wait_until
+
+app = typer.Typer(no_args_is_help=True, help="Volumes: make them, connect hosts to them.")
+
+NameArgument = Annotated[str, typer.Argument(metavar="VOLUME", help="Id or name.")]
+HostOption = Annotated[str, typer.Option("--host", help="Which host connects; this one if not given.")]
+
+
+def this_host() -> str:
+    """The name under which this machine's connections are kept."""
+    return socket.gethostname()
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="The new volume's name.")],
+    size: Annotated[int, typer.Option("--size", min=1, metavar="GIB", help="Size in GiB.")],
+    site: Annotated[str, typer.Option("--site", help="The site that keeps it, such as az1.")],
+    description: Annotated[str, typer.Option(help="A remark.")] = "",
+    wait: WaitOption = False,
+    timeout: TimeoutOption = DEFAULT_TIMEOUT_SECONDS,
+    as_json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Make a volume of zeros."""
+    with connected(state_dir) as client:
+        volume = client.create_volume(name, size, site, description)
+        if wait:
+            volume = _wait_available(client, volume, timeout)
+        _print(volume, as_json)
+
+
+@app.command("list")
+def list_(as_json: JsonOption = False, state_dir: StateDirOption = None) -> None:
+    """All volumes."""
+    with connected(state_dir) as client:
+        volumes = client.volumes()
+    if as_json:
+        output.print_json(volumes)
+    else:
+        output.print_rows(volumes, ("id", "name", "size", "availability_zone", "status"))
+
+
+@app.command()
+def show(volume: NameArgument, as_json: JsonOption = False, state_dir: StateDirOption = None) -> None:
+    """One volume."""
+    with connected(state_dir) as client:
+        _print(find_volume(client, volume), as_json)
+
+
+@app.command()
+def delete(
+    volume: NameArgument,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = DEFAULT_TIMEOUT_SECONDS,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Delete a volume and its data; it must be neither connected nor in a pair."""
+    with connected(state_dir) as client:
+        found = find_volume(client, volume)
+        client.delete_volume(found["id"])
+        if wait:
+            wait_gone(f"delete {volume}", lambda: client.volume(found["id"]), timeout)
+
+
+@app.command()
+def connect(
+    volume: NameArgument,
+    host: HostOption = "",
+    as_json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Open a connection and print its NBD address, which any NBD client takes.
+
+    The address holds a secret: who has it can read and write the volume.
+    """
+    with connected(state_dir) as client:
+        connection = client.connect_volume(find_volume(client, volume)["id"], host or this_host())
+    if as_json:
+        output.print_json(connection)
+    else:
+        print(connection["data"]["uri"])
+
+
+@app.command()
+def disconnect(volume: NameArgument, host: HostOption = "", state_dir: StateDirOption = None) -> None:
+    """End a host's connection; its NBD address is worth nothing afterwards."""
+    with connected(state_dir) as client:
+        client.disconnect_volume(find_volume(client, volume)["id"], host or this_host())
+
+
+def _wait_available(client: Client, volume: Volume, timeout_seconds: float) -> Volume:
+    return wait_until(
+        f"create {volume['name']}", lambda: client.volume(volume["id"]), judge_available, timeout_seconds
+    )
+
+
+def _print(volume: Volume, as_json: bool) -> None:
+    if as_json:
+        output.print_json(volume)
+    else:
+        output.print_fields(volume)

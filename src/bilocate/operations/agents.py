@@ -1,0 +1,186 @@
+"""The agents' control endpoint, called over HTTP. Every call may be repeated; none is believed unread.
+
+Connections are kept alive: a failover has no time to open them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from bilocate.domain.errors_operations import (
+    AgentNonsense,
+    AgentRefused,
+    AgentTimeout,
+    AgentUnavailable,
+    UnknownSite,
+)
+from bilocate.operations.settings import Settings
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Precheck:
+    """A secondary's answer to a failover's check (rule 22)."""
+
+    epoch: int
+    consistent: bool
+    dirty_bytes: int
+    blank: bool
+    behind_seconds: float | None
+
+
+class AgentClient:
+    """One HTTP client per site.
+
+    Every call raises `AgentUnavailable` (no connection), `AgentTimeout`, `AgentNonsense` (an answer outside
+    the agreement), `AgentRefused` (with the agent's code) or `UnknownSite`.
+    """
+
+    def __init__(
+        self, settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport] | None = None
+    ) -> None:
+        """`transports`: by site, instead of the network (tests)."""
+        timing = settings.timing
+        self._seconds = timing.agent_call_seconds
+        self._precheck_seconds = timing.precheck_seconds
+        self._connect_seconds = timing.agent_connect_seconds
+        self._clients = {
+            name: httpx.AsyncClient(
+                base_url=site.control_url,
+                headers={"Authorization": f"Bearer {settings.control_token}"},
+                timeout=httpx.Timeout(self._seconds, connect=self._connect_seconds),
+                limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60.0),
+                trust_env=False,  # a proxy of this machine's user is not between controller and agents
+                transport=(transports or {}).get(name),
+            )
+            for name, site in settings.sites.items()
+        }
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            await client.aclose()
+
+    async def health(self, site: str) -> Json:
+        """Which agent it is, and which life of it."""
+        return await self._call(site, "GET", "/v1/health")
+
+    async def status(self, site: str, seconds: float | None = None) -> Json:
+        """All sessions and volumes of the site."""
+        found = await self._call(site, "GET", "/v1/status", seconds=seconds)
+        for part in ("sessions", "volumes"):
+            if not isinstance(found.get(part), dict):
+                raise AgentNonsense(site, f"a status without {part}")
+        return found
+
+    async def put_volume(self, site: str, volume_id: str, wanted: Json) -> Json:
+        """What the volume should be."""
+        return await self._call(site, "PUT", f"/v1/volumes/{volume_id}", wanted)
+
+    async def delete_volume(self, site: str, volume_id: str) -> None:
+        """The volume and its data go; gone already is fine."""
+        await self._call(site, "DELETE", f"/v1/volumes/{volume_id}")
+
+    async def put_session(self, site: str, session_id: str, wanted: Json) -> Json:
+        """What the session should be; returns what it is, once that is persisted."""
+        return self._actual(site, await self._call(site, "PUT", f"/v1/sessions/{session_id}", wanted))
+
+    async def session(self, site: str, session_id: str) -> Json | None:
+        """What the session is there; None when the agent knows no such session."""
+        try:
+            found = await self._call(site, "GET", f"/v1/sessions/{session_id}")
+        except AgentRefused as refused:
+            if refused.status == 404:
+                return None
+            raise
+        return self._actual(site, found)
+
+    async def delete_session(self, site: str, session_id: str, epoch: int) -> None:
+        """The session ends there; gone already is fine."""
+        await self._call(site, "DELETE", f"/v1/sessions/{session_id}?epoch={epoch}")
+
+    async def precheck(self, site: str, session_id: str, epoch: int) -> Precheck:
+        """Rule 22's check at the secondary, which takes no hello from then on."""
+        path = f"/v1/sessions/{session_id}/precheck"
+        found = await self._call(site, "POST", path, {"epoch": epoch}, seconds=self._precheck_seconds)
+        behind = found.get("behind_seconds")
+        return Precheck(
+            epoch=_expect(site, found, "epoch", int),
+            consistent=_expect(site, found, "consistent", bool),
+            dirty_bytes=_expect(site, found, "dirty_bytes", int),
+            blank=_expect(site, found, "blank", bool),
+            behind_seconds=float(behind) if isinstance(behind, int | float) else None,
+        )
+
+    async def release(self, site: str, session_id: str, epoch: int) -> None:
+        """The failover was refused: hellos are taken again."""
+        await self._call(site, "POST", f"/v1/sessions/{session_id}/release", {"epoch": epoch})
+
+    async def quiesce(self, site: str, session_id: str, epoch: int) -> int:
+        """Rule 23 at the primary: hosts are held and both sites equal; returns the row's version it knows."""
+        found = await self._call(site, "POST", f"/v1/sessions/{session_id}/quiesce", {"epoch": epoch})
+        return int(_expect(site, found, "version", int))
+
+    async def resume(self, site: str, session_id: str, epoch: int) -> None:
+        """A quiesce is taken back: the row's version is raised, then hosts go on."""
+        await self._call(site, "POST", f"/v1/sessions/{session_id}/resume", {"epoch": epoch})
+
+    def _actual(self, site: str, found: Json) -> Json:
+        _expect(site, found, "epoch", int)
+        _expect(site, found, "revision", int)
+        _expect(site, found, "role", str)
+        _expect(site, found, "volumes", list)
+        return found
+
+    async def _call(
+        self, site: str, method: str, path: str, body: Json | None = None, seconds: float | None = None
+    ) -> Json:
+        client = self._clients.get(site)
+        if client is None:
+            raise UnknownSite(site, list(self._clients))
+        limit = self._seconds if seconds is None else seconds
+        timeout = httpx.Timeout(limit, connect=min(limit, self._connect_seconds))
+        for last in (False, True):
+            try:
+                answer = await client.request(method, path, json=body, timeout=timeout)
+                return _read(site, answer)
+            except httpx.ConnectTimeout as error:
+                raise AgentUnavailable(site, "no connection in time") from error
+            except httpx.TimeoutException as error:
+                raise AgentTimeout(site, limit) from error
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
+                # A kept connection that the agent had just closed: every call may be repeated.
+                if last:
+                    raise AgentUnavailable(site, type(error).__name__) from error
+            except httpx.TransportError as error:
+                raise AgentUnavailable(site, str(error) or type(error).__name__) from error
+        raise AssertionError("unreachable")
+
+
+def _read(site: str, answer: httpx.Response) -> Json:
+    if answer.status_code == 204 or (answer.is_success and not answer.content):
+        return {}
+    try:
+        found = answer.json()
+    except ValueError as error:
+        raise AgentNonsense(site, f"HTTP {answer.status_code} without JSON") from error
+    if not isinstance(found, dict):
+        raise AgentNonsense(site, f"HTTP {answer.status_code} with a {type(found).__name__}")
+    if answer.is_success:
+        return found
+    code, message = found.get("error"), found.get("message", "")
+    if answer.status_code == 503 and isinstance(code, str):
+        raise AgentUnavailable(site, f"{message or code}")
+    if isinstance(code, str) and 400 <= answer.status_code < 500:
+        raise AgentRefused(site, code, str(message or code), answer.status_code)
+    raise AgentNonsense(site, f"HTTP {answer.status_code}: {code!r} {message!r}")
+
+
+def _expect(site: str, found: Json, name: str, kind: type) -> Any:
+    value = found.get(name)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise AgentNonsense(site, f"{name} is {value!r}")
+    return value

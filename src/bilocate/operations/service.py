@@ -1,0 +1,174 @@
+"""The operations' public face: what the API and the wiring use of this package.
+
+operations = Operations(database, settings)
+await operations.start()            # observer, reconciler, runner; `await operations.stop()` at the end
+await operations.perform("failover", group_id, {}, project_id=..., requested_by=...)
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bilocate.domain.errors import BilocateError
+from bilocate.domain.errors_operations import Invalid, Settling, TargetBusy
+from bilocate.domain.observed import Observed
+from bilocate.domain.operation_states import OperationStatus
+from bilocate.operations.agents import AgentClient
+from bilocate.operations.context import Context
+from bilocate.operations.exports import Connector, close_export, open_export
+from bilocate.operations.injection import Injection
+from bilocate.operations.journal import Journal
+from bilocate.operations.observer import Observer
+from bilocate.operations.reconcile import Reconciler
+from bilocate.operations.runner import Runner
+from bilocate.operations.settings import Settings
+from bilocate.operations.truth import observe_sessions
+from bilocate.operations.verbs import all_verbs, verb_named
+from bilocate.store.database import Database
+from bilocate.store.models import Attachment, AttachmentKind
+
+# Verbs that end in moments, whatever the sites do: a call waits for them instead of being refused.
+BRIEF = frozenset({"sync", "stop", "reprotect", "settle"})
+BUSY_WAIT_SECONDS = 3.0
+SETTLING_LOOK_SECONDS = 0.1
+
+
+class Operations:
+    """Everything that changes volumes, pairs, groups and sessions goes through here."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        injection: Injection | None = None,
+        agents: AgentClient | None = None,
+    ) -> None:
+        """`injection` and `agents` are for tests: the environment's, and the network's, otherwise."""
+        self.database = database
+        self.settings = settings
+        self.agents = agents or AgentClient(settings)
+        self.observer = Observer(self.agents, settings)
+        self.reconciler = Reconciler(database, self.agents, self.observer, settings)
+        self.journal = Journal(database, settings)
+        self.context = Context(database, settings, self.agents, self.observer, self.reconciler, self.journal)
+        self.runner = Runner(self.context, injection or Injection.from_environment())
+        self.reconciler.on_leftover = self._settle
+
+    async def start(self) -> None:
+        """Begin to observe, to reconcile and to carry operations on."""
+        await self.observer.start()
+        await self.reconciler.start()
+        await self.runner.start()
+
+    async def stop(self) -> None:
+        """Stop; operations under way are left to whoever starts next."""
+        await self.runner.stop()
+        await self.reconciler.stop()
+        await self.observer.stop()
+        await self.agents.close()
+
+    async def perform(
+        self,
+        verb: str,
+        target_id: str,
+        args: Mapping[str, Any],
+        *,
+        project_id: str | None,
+        requested_by: str,
+    ) -> str:
+        """Check `verb`'s preconditions, then journal it in one transaction with its target's new status.
+
+        Returns the operation's id; the runner carries it on at once. Verbs and their `args` (all optional
+        but those marked *):
+
+        - create_volume: size_gib*, volume_type*, site*, name, description, multiattach, bootable, metadata, user_id
+        - delete_volume, delete_pair, delete_group, stop: none
+        - create_pair: volume_ids* (two, in the client's order), priority_site*, name, description
+        - create_group: pair_ids*, priority_site*, name, description
+        - update_group: name, description, add (pair ids), remove (pair ids)
+        - sync: trust_primary; failover: allow_data_loss; reverse: force; reprotect: allow_data_loss
+
+        For `create_*`, `target_id` is the new id (`bilocate.store.columns.new_id`). `project_id` None: any project's.
+
+        :raises Invalid, NotFound, Conflict, OutOfReach: see `domain.errors_operations`; nothing was changed.
+        :raises DatabaseUnavailable:
+        """
+        if verb not in all_verbs():
+            raise Invalid(f"there is no verb {verb!r}: choose one of {', '.join(sorted(all_verbs()))}")
+        deadline = time.monotonic() + BUSY_WAIT_SECONDS
+        while True:
+            try:
+                operation = await verb_named(verb).begin(
+                    self.context, target_id, dict(args), project_id, requested_by
+                )
+                break
+            except (TargetBusy, Settling) as busy:
+                if not await self._soon_free(busy, deadline):
+                    raise
+        self.runner.take(operation)
+        return operation.id
+
+    async def _soon_free(self, busy: TargetBusy | Settling, deadline: float) -> bool:
+        """Whether it is worth trying again: what is in the way is brief, and has been waited for."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        if isinstance(busy, Settling):
+            self.reconciler.kick()
+            await asyncio.sleep(min(left, SETTLING_LOOK_SECONDS))
+            return True
+        operation = await self.journal.find(busy.operation_id)
+        if operation is None or operation.verb not in BRIEF:
+            return operation is None
+        await self.finished(operation.id, left)
+        return True
+
+    async def finished(self, operation_id: str, timeout: float) -> OperationStatus | None:
+        """The operation's final status, or None when it is still under way after `timeout` seconds."""
+        return await self.runner.finished(operation_id, timeout)
+
+    async def connect(
+        self, volume_id: str, kind: AttachmentKind, connector: Connector, *, project_id: str | None
+    ) -> Attachment:
+        """Give a host a way to a volume: its export is served when this returns.
+
+        The URI is nbd://HOST:PORT/EXPORT with `settings.sites[volume.site]` and `attachment.export_name`.
+        The volume's status is the caller's business (`store.transitions.move_volume`).
+
+        :raises NotFound, SecondaryNotServed, WrongStatus, AgentUnavailable, AgentTimeout: nothing was changed.
+        """
+        return await open_export(self.context, volume_id, kind, connector, project_id)
+
+    async def disconnect(self, attachment_id: str, *, project_id: str | None) -> None:
+        """End an attachment and close its connections. Ended already: nothing happens.
+
+        A site that does not answer is told when it is back.
+
+        :raises NotFound: there is no such attachment.
+        """
+        await close_export(self.context, attachment_id, project_id)
+
+    async def observe(self, session_ids: Iterable[str]) -> dict[str, Observed]:
+        """What is true now of each session (`pair.session_id`, or the group's id); no answer takes longer
+        than the observer's last look. Unknown sessions are left out."""
+        return await observe_sessions(self.context, session_ids)
+
+    async def site_hello(self, site: str, instance: str, boot_id: str) -> None:
+        """An agent has started: it is told at once what is wanted of it.
+
+        :raises UnknownSite: no such site is configured.
+        """
+        await self.reconciler.hello(site, instance, boot_id)
+
+    def _settle(self, session_id: str) -> None:
+        """An ended operation left a hold behind: take it back, as an operation of its own."""
+        task = asyncio.ensure_future(self._settle_now(session_id))
+        self.runner.keep(task)
+
+    async def _settle_now(self, session_id: str) -> None:
+        # Something else may have begun meanwhile, and taken it back itself: the next round tells.
+        with contextlib.suppress(BilocateError):
+            operation = await verb_named("settle").begin(self.context, session_id, {}, None, "controller")
+            self.runner.take(operation)

@@ -1,0 +1,109 @@
+"""Make a group of pairs: creating → available, or error.
+
+    join    one session of all pairs takes the place of theirs     undo: each has its own again
+    push    both sites' agents take it up
+    finish  available
+
+An unwind ends in `error`; the pairs are as they were, under new epochs.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bilocate.domain.errors_operations import Invalid, failure_named
+from bilocate.domain.group_states import GroupEvent, GroupStatus
+from bilocate.operations.runner_errors import RecordedError
+from bilocate.operations.verb import Json, Request, Run, Step, Verb
+from bilocate.operations.verbs._members import claim, find_pairs, push_sessions, require_joinable, unclaim
+from bilocate.operations.verbs._shared import require_agents
+from bilocate.store.journal_models import TargetKind
+from bilocate.store.membership import close_session, join, leave
+from bilocate.store.models import Group
+from bilocate.store.transitions import blame, lock, move_group
+
+
+@dataclass(frozen=True, slots=True)
+class Args:
+    """At least one pair, and the site of production, which is theirs too."""
+
+    pair_ids: list[str]
+    priority_site: str
+    name: str = ""
+    description: str = ""
+
+
+class CreateGroup(Verb[Args]):
+    """Make a group."""
+
+    name = "create_group"
+    target = TargetKind.GROUP
+    args_type = Args
+    point_of_no_return = None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """See the module."""
+        return (
+            Step("join", commit=_join, undo_commit=_leave),
+            Step("push", do=_push),
+            Step("finish", commit=_finish),
+        )
+
+    async def check(self, request: Request[Args]) -> None:
+        """Pairs that fit each other, and two sites that answer."""
+        args = request.args
+        if not args.pair_ids or len(set(args.pair_ids)) != len(args.pair_ids):
+            raise Invalid("a group is made of at least one pair, each named once")
+        async with request.context.database.reading() as db:
+            pairs = await find_pairs(db, args.pair_ids, request.project_id, locked=False)
+        require_joinable(pairs, args.priority_site, None)
+        request.facts["other_site"] = pairs[0].secondary_site
+        await require_agents(request.context, [pairs[0].first_site, pairs[0].second_site])
+
+    async def enter(self, request: Request[Args], db: AsyncSession, operation_id: str) -> None:
+        """The group's row, and its claim on the pairs."""
+        args = request.args
+        pairs = await find_pairs(db, args.pair_ids, request.project_id, locked=True)
+        require_joinable(pairs, args.priority_site, None)
+        group = Group(
+            id=request.target_id,
+            project_id=pairs[0].project_id,
+            name=args.name,
+            description=args.description,
+            status=GroupStatus.CREATING,
+            priority_site=args.priority_site,
+            operation_id=operation_id,
+        )
+        db.add(group)
+        await claim(db, group, args.pair_ids)
+
+    async def undone(self, run: Run[Args], db: AsyncSession, error: RecordedError) -> None:
+        """The pairs are free; the group tells why it is none."""
+        group = await lock(db, Group, run.target_id)
+        await unclaim(db, group.id, run.args.pair_ids)
+        await close_session(db, group.id)
+        move_group(group, GroupEvent.CREATE_FAILED)
+        blame(group, failure_named(error.kind), str(error))
+
+
+async def _join(run: Run[Args], db: AsyncSession) -> Json | None:
+    args = run.args
+    await join(db, run.target_id, args.priority_site, str(run.facts["other_site"]), args.pair_ids)
+    return None
+
+
+async def _leave(run: Run[Args], db: AsyncSession) -> Json | None:
+    await leave(db, run.target_id, run.args.pair_ids)
+    return None
+
+
+async def _push(run: Run[Args]) -> Json | None:
+    sites = [run.args.priority_site, str(run.facts["other_site"])]
+    await push_sessions(run.context, run.target_id, [], sites)
+    return None
+
+
+async def _finish(run: Run[Args], db: AsyncSession) -> Json | None:
+    move_group(await lock(db, Group, run.target_id), GroupEvent.CREATE_DONE)
+    return None

@@ -1,0 +1,52 @@
+"""What each site's agent is to have, from the database's rows. Pure; the JSON is the agents' agreement."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bilocate.domain.geometry import GIB
+from bilocate.operations.settings import SiteAddress
+from bilocate.store.models import Attachment, Pair, Session, Volume
+
+Json = dict[str, Any]
+
+
+def wanted_volume(
+    volume: Volume, live: Iterable[Attachment], served: bool, session_id: str | None = None
+) -> Json:
+    """A volume at its site. `served` is false for a secondary's volume: it is never exported (rule 2).
+
+    It is created only once: a disk that went missing later is an error to be shown, not an empty volume.
+    `session_id` names the session that carries it: an agent that has lost its ledger serves no such volume
+    as a plain one before it has been put that session (rule 17).
+    """
+    exports = [{"name": a.export_name, "attachment_id": a.id} for a in live] if served else []
+    return {
+        "size_bytes": volume.size_gib * GIB,
+        "create": not volume.made,
+        "revision": volume.wanted_revision,
+        "exports": sorted(exports, key=lambda export: export["attachment_id"]),
+        "session_id": session_id,
+    }
+
+
+def wanted_session(session: Session, members: Sequence[Pair], site: str, peer: SiteAddress) -> Json:
+    """A session at one of its two sites. Members are in the order of their ids: both sites number them alike."""
+    address = peer.link_address
+    return {
+        "epoch": session.epoch,
+        "revision": session.revision,
+        "role": "primary" if session.primary_site == site else "secondary",
+        "peer": {"site": peer.name, "address": address if isinstance(address, str) else list(address)},
+        "paused": session.paused,
+        "members": [
+            {"pair_id": pair.id, "volume_id": pair.volume_at(site), "size_bytes": pair.size_gib * GIB}
+            for pair in sorted(members, key=lambda pair: pair.id)
+        ],
+        "trust_blank": session.trust_blank,
+        "allow_dirty": session.allow_dirty,
+    }
+
+
+def is_older(found: Json, wanted: Json) -> bool:
+    """Whether what an agent has of a session must be replaced (rule REV: never by something older)."""
+    return (int(found["epoch"]), int(found["revision"])) < (wanted["epoch"], wanted["revision"])

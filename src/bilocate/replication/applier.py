@@ -1,0 +1,145 @@
+"""What a secondary does with the numbered frames of one link: apply them in order, confirm what is applied.
+
+Frames that do not overlap may reach the disk in any order; those that do, one after the other (OVERLAP). All
+up to the confirmed number is written here. One link, one applier: frames of an older one are forgotten with it
+(DISCARD); what its disk still has ends before a hello is answered.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from bilocate.replication.frames import KEEP_ALLOCATED, Frame, Kind, MalformedFrame, header
+from bilocate.replication.intents import IntentWaits
+from bilocate.replication.marks import Marks
+from bilocate.replication.ports import Ports
+from bilocate.replication.ranges import Ranges
+from bilocate.replication.requests import Op, Request
+
+_WRITE, _ZERO = Op.WRITE, Op.ZERO
+
+
+class Applier:
+    """`failed(request, errno)`: a write failed here; `barrier()`: the oldest unapplied number has risen."""
+
+    def __init__(
+        self,
+        link: int,
+        ports: Ports,
+        marks: Sequence[Marks],
+        next_token: Callable[[], int],
+        flush_number: Callable[[], int],
+        failed: Callable[[Request, int], None],
+        barrier: Callable[[], None],
+    ) -> None:
+        self._link = link  # its number stands in each request's `cookie`
+        self._ports = ports
+        self._marks = marks
+        self._intents = IntentWaits(ports, next_token)
+        self._flush_number = flush_number
+        self._failed = failed
+        self._barrier = barrier
+        self._ranges = [Ranges() for _ in marks]
+        self._queue: deque[Request] = deque()  # taken and not all applied, in order
+        self._last_seq = 0
+        self._told_seq = 0
+        self._applied_seq = 0
+        self._discarded = False
+        self.local_pending = 0  # requests that the disks have
+
+    def take(self, frame: Frame) -> None:
+        """Take a WRITE, ZERO or COPY.
+
+        :raises MalformedFrame: when it is not within its volume, or not in order.
+        """
+        request = self._request(frame)
+        self._last_seq = request.seq
+        self._queue.append(request)
+        if self._ranges[request.volume].enter(request):
+            self._begin(request)
+
+    def _request(self, frame: Frame) -> Request:
+        volume, offset, length, payload = frame.volume, frame.offset, frame.length, frame.payload
+        if volume >= len(self._marks) or not length:
+            raise MalformedFrame(f"{frame.kind.name} of {length} bytes for volume {volume}")
+        if offset + length > self._marks[volume].record.size_bytes:
+            raise MalformedFrame(f"{frame.kind.name} of {length} bytes at {offset}: past the volume's end")
+        if frame.seq <= self._last_seq:
+            raise MalformedFrame(f"number {frame.seq} after {self._last_seq}")
+        if (frame.kind is Kind.WRITE and not payload) or (frame.kind is Kind.ZERO and payload):
+            raise MalformedFrame(f"{frame.kind.name} with a payload of {len(payload)} bytes")
+        op = _WRITE if payload else _ZERO
+        # A view is the receive buffer's, and the disk may take its time.
+        data = bytes(payload) if isinstance(payload, memoryview) else payload
+        request = Request(op, offset, length, _nobody, data)
+        request.keep_allocated = bool(frame.flags & KEEP_ALLOCATED)
+        request.volume = volume
+        request.seq = frame.seq
+        request.cookie = self._link
+        return request
+
+    def _begin(self, request: Request) -> None:
+        """SECINT: its extents' intents are durable before it is written here."""
+        if self._discarded:
+            return
+        if self._intents.may_go(request, self._marks[request.volume], self._flush_number()):
+            errno = self._ports.write(request)
+            if errno is None:
+                self.local_pending += 1
+            else:
+                self._applied(request, errno)
+
+    def committed(self, token: int) -> None:
+        """A commit is durable: the writes that waited for it begin."""
+        for request in self._intents.committed(token):
+            self._begin(request)
+
+    def local_done(self, request: Request, errno: int) -> None:
+        """The disk finished what it could not finish at once."""
+        self.local_pending -= 1
+        if not self._discarded:
+            self._applied(request, errno)
+
+    def _applied(self, request: Request, errno: int) -> None:
+        if errno:
+            self._failed(request, errno)
+            return
+        request.local = True
+        free = self._ranges[request.volume].leave(request)
+        queue = self._queue
+        if queue and queue[0].local:
+            while queue and queue[0].local:
+                self._applied_seq = queue.popleft().seq
+            self._barrier()
+        if free:
+            for follower in free:
+                self._begin(follower)
+
+    def all_applied(self, seq: int) -> bool:
+        """Whether everything that was taken up to number `seq` is written here."""
+        return not self._queue or self._queue[0].seq > seq
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last frame that was taken."""
+        return self._last_seq
+
+    def confirm(self) -> None:
+        """Tell the primary how far it has got: once for many."""
+        if self._applied_seq > self._told_seq:
+            self._told_seq = self._applied_seq
+            self._ports.send(header(Kind.CONFIRM, seq=self._applied_seq))
+
+    def extents_under_write(self, volume: int) -> set[int]:
+        """The extents of what is not applied yet (DROPRACE)."""
+        return self._ranges[volume].extents_under_write()
+
+    def discard(self) -> None:
+        """DISCARD: what is not at the disk yet never gets there; nothing is confirmed any more."""
+        self._discarded = True
+        self._intents.clear()
+        self._queue.clear()
+        self._told_seq = self._applied_seq
+
+
+def _nobody(request: Request, errno: int) -> None:
+    """No host waits for what came over the link."""

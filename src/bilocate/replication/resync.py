@@ -1,0 +1,196 @@
+"""The primary's side of a resync: compare the set by hash, copy what differs, end it (rules 13 to 16).
+
+It drives the copying only; when to begin, the permit and the row are the primary half's.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pyroaring import BitMap
+
+from bilocate.domain.geometry import CHUNK_BYTES, chunk_length
+from bilocate.replication.frames import (
+    ALL_ZERO,
+    DIGEST_BYTES,
+    HASH_BATCH_CHUNKS,
+    Frame,
+    Kind,
+    MalformedFrame,
+    Welcome,
+    header,
+)
+from bilocate.replication.marks import Marks, runs
+from bilocate.replication.ports import ChunkContent, Ports
+from bilocate.replication.requests import Op, Request
+from bilocate.replication.write_path import WritePath
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a resync has to do and has done, in bytes; `started` is a monotonic second."""
+
+    total_bytes: int
+    started: float
+    done_bytes: int = 0
+    differing_bytes: int = 0
+    link_bytes: int = 0
+    ended: float | None = None
+
+
+def set_of(marks: Sequence[Marks], welcome: Welcome, peer_suspects: Sequence[BitMap]) -> list[BitMap]:
+    """SET: what either side suspects, or everything where the pasts differ (GENCHK)."""
+    out = []
+    for own, peer, theirs in zip(marks, welcome.volumes, peer_suspects, strict=True):
+        record = own.record
+        known = {record.generation, record.pending_generation} - {""}
+        if peer.everything or record.blank or peer.generation not in known:
+            out.append(own.everything())
+            continue
+        out.append(own.suspects() | theirs)
+    return out
+
+
+class Copier:
+    """Compares and copies one set over one link; thrown away when the link is lost."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        path: WritePath,
+        marks: Sequence[Marks],
+        next_token: Callable[[], int],
+        window_bytes: int,
+        chunks: Sequence[BitMap],
+        now: float,
+        done: Callable[[], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._ports = ports
+        self._path = path
+        self._marks = marks
+        self._next_token = next_token
+        self._window_bytes = window_bytes
+        self._done = done
+        self._failed = failed
+        self._batches = deque(batches_of(chunks))
+        total = sum(
+            chunk_length(chunk, marks[volume].record.size_bytes)
+            for volume, part in enumerate(chunks)
+            for chunk in part
+        )
+        self.progress = Progress(total, now)
+        self._asked: dict[tuple[int, int], int] = {}  # (volume, first chunk) → chunks asked for
+        self._locks: dict[int, tuple[Request, bytes]] = {}  # read under way → its lock and the peer's digest
+        self._under_way = 0  # bytes asked for or being read
+        self._unconfirmed: deque[tuple[int, int]] = deque()  # (seq, bytes) of chunks on the link
+        self._unconfirmed_bytes = 0
+
+    def go_on(self) -> None:
+        """Ask for more hashes while the window has room."""
+        while self._batches and self._under_way + self._unconfirmed_bytes < self._window_bytes:
+            volume, first, count = self._batches.popleft()
+            self._asked[volume, first] = count
+            size = self._bytes(volume, first, count)
+            self._under_way += size
+            self._send(header(Kind.ASK, volume=volume, length=count, offset=first))
+        if not (self._batches or self._asked or self._locks or self._under_way):
+            self._done()
+
+    def on_hashes(self, frame: Frame) -> None:
+        """The secondary's digests of one batch.
+
+        :raises MalformedFrame: when they answer no question.
+        """
+        first, volume = frame.offset, frame.volume
+        count = self._asked.pop((volume, first), 0)
+        zero = bool(frame.flags & ALL_ZERO)
+        if not count or count != frame.length or (not zero and len(frame.payload) != count * DIGEST_BYTES):
+            raise MalformedFrame(f"HASHES of {frame.length} chunks from {first} that nobody asked for")
+        self.progress.link_bytes += len(frame.payload)
+        digests = bytes(frame.payload)
+        for index in range(count):
+            digest = b"" if zero else digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES]
+            self._lock(volume, first + index, digest)
+
+    def _lock(self, volume: int, chunk: int, digest: bytes) -> None:
+        """LOCKCOPY: the chunk is read while no write into it is under way, and none begins before it is sent."""
+        size = chunk_length(chunk, self._marks[volume].record.size_bytes)
+        lock = Request(Op.READ, chunk * CHUNK_BYTES, size, _nothing)
+        lock.volume = volume
+        token = self._next_token()
+        self._locks[token] = (lock, digest)
+        self._path.lock(lock, lambda: self._ports.read_chunks(volume, [chunk], token))
+
+    def on_chunks(self, token: int, errno: int, contents: Sequence[ChunkContent]) -> bool:
+        """A locked chunk was read: send it if it differs. Whether the token was this copier's."""
+        found = self._locks.pop(token, None)
+        if found is None:
+            return False
+        lock, theirs = found
+        if errno:
+            self._path.unlock(lock)
+            self._failed(f"chunk at {lock.offset} of volume {lock.volume} can't be read here: errno {errno}")
+            return True
+        content = contents[0]
+        self._under_way -= lock.length
+        self.progress.done_bytes += lock.length
+        equal = content.data is None if not theirs else content.digest == theirs
+        if not equal:
+            self._copy(lock, content)
+        self._path.unlock(lock)
+        self.go_on()
+        return True
+
+    def _copy(self, lock: Request, content: ChunkContent) -> None:
+        seq = self._path.next_seq()
+        payload = content.data if content.data is not None else b""
+        head = header(
+            Kind.COPY,
+            volume=lock.volume,
+            length=lock.length,
+            payload=len(payload),
+            seq=seq,
+            offset=lock.offset,
+        )
+        self._send(head, payload)
+        self._unconfirmed.append((seq, lock.length))
+        self._unconfirmed_bytes += lock.length
+        self.progress.differing_bytes += lock.length
+
+    def confirmed(self, seq: int) -> None:
+        """The secondary has applied everything up to `seq`: the window has room again."""
+        freed = False
+        while self._unconfirmed and self._unconfirmed[0][0] <= seq:
+            self._unconfirmed_bytes -= self._unconfirmed.popleft()[1]
+            freed = True
+        if freed and self._batches:
+            self.go_on()
+
+    def abandon(self) -> None:
+        """The link is lost: locks are freed; reads under way end in nothing."""
+        locks, self._locks = self._locks, {}
+        for lock, _ in locks.values():
+            self._path.unlock(lock)
+
+    def _bytes(self, volume: int, first: int, count: int) -> int:
+        size = self._marks[volume].record.size_bytes
+        return min((first + count) * CHUNK_BYTES, size) - first * CHUNK_BYTES
+
+    def _send(self, head: bytes, payload: bytes | bytearray | memoryview = b"") -> None:
+        self.progress.link_bytes += len(head) + len(payload)
+        self._ports.send(head, payload)
+
+
+def batches_of(chunks: Sequence[BitMap]) -> list[tuple[int, int, int]]:
+    """(volume, first chunk, count) for every run of the set, at most HASH_BATCH_CHUNKS each."""
+    out = []
+    for volume, part in enumerate(chunks):
+        for first, count in runs(part):
+            for start in range(first, first + count, HASH_BATCH_CHUNKS):
+                out.append((volume, start, min(HASH_BATCH_CHUNKS, first + count - start)))
+    return out
+
+
+def _nothing(request: Request, errno: int) -> None:
+    """A lock is nobody's request."""

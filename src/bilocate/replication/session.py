@@ -1,0 +1,427 @@
+"""One session at one site: which half it is, and how one half follows another (MEMBERS, EPOCH, DEMOTE, rule 22).
+
+A half is never turned into another. The old one stops, the disks end what they have of it, its last commit is
+durable; then the new epoch is persisted, and only then the new half begins.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+from bilocate.domain.arbiter import Refusal, Row
+from bilocate.domain.errors import BilocateError
+from bilocate.replication.frames import Frame, Hello
+from bilocate.replication.limits import Limits
+from bilocate.replication.marks import Marks
+from bilocate.replication.ports import ChunkContent, Ports
+from bilocate.replication.primary import PrimaryHalf
+from bilocate.replication.records import Change, DropSession, PutSession, Role, SessionRecord
+from bilocate.replication.requests import Request
+from bilocate.replication.secondary import SecondaryHalf
+from bilocate.replication.told import told_of
+from bilocate.replication.wanted import (
+    CannotPromote,
+    MalformedWanted,
+    NotPossibleNow,
+    OlderWanted,
+    Wanted,
+)
+
+Done = Callable[[BilocateError | None], None]
+Answer = Callable[[dict[str, Any] | NotPossibleNow], None]
+
+
+class Session:
+    """See the module. Single-threaded; it never calls back from inside a port call.
+
+    `wanted` is None until the first `put` or `restore`. `marks` are the members' in the order of their numbers.
+    """
+
+    def __init__(
+        self, session_id: str, site: str, instance: str, boot_id: str, ports: Ports, limits: Limits
+    ) -> None:
+        self.session_id = session_id
+        self.site = site
+        self.instance = instance
+        self.boot_id = boot_id
+        self.ports = ports
+        self.limits = limits
+        self.epoch = 0
+        self.wanted: Wanted | None = None
+        self.marks: Sequence[Marks] = ()
+        self.half: PrimaryHalf | SecondaryHalf | None = None
+        self.stopped = (
+            False  # its volumes were taken by another session; it waits for its end, or a new epoch
+        )
+        self._tokens = count(1)
+        self._call_ids = count(1)
+        self._commits: dict[int, Callable[[float], None]] = {}
+        self._changing = False
+        self._lent = False  # volumes of this session may be in another one
+        self._when_idle: Callable[[], None] | None = None
+
+    @property
+    def role(self) -> Role:
+        """Which half it is wanted to be."""
+        assert self.wanted is not None
+        return self.wanted.role
+
+    # ------------------------------------------------------------------ lifecycle
+
+    def restore(self, record: SessionRecord, marks: Sequence[Marks], now: float) -> None:
+        """At the start of the process, from the ledger. Volumes that a later epoch has taken are not its own."""
+        wanted = Wanted.from_text(record.wanted)
+        self.epoch, self.wanted, self.marks = record.epoch, wanted, list(marks)
+        self.ports.use_volumes([member.volume_id for member in wanted.members])
+        taken = any(each.record.max_epoch > record.epoch for each in marks)
+        if taken or len(marks) != len(wanted.members):
+            self.stopped = self._lent = True
+        else:
+            self._begin(now, restored=True, holds_hello=record.holds_hello)
+
+    def put(self, wanted: Wanted, marks: Sequence[Marks], now: float, done: Done) -> None:
+        """What the controller wants. `done(None)` once it is persisted and the half has begun.
+
+        :raises OlderWanted, CannotPromote, NotPossibleNow, MalformedWanted: nothing was changed.
+        """
+        if self._changing:
+            raise NotPossibleNow(
+                "busy", f"session {self.session_id} is just taking on another state: try again"
+            )
+        if wanted.epoch < self.epoch:
+            raise OlderWanted(self.session_id, "epoch", wanted.epoch, self.epoch)
+        if wanted.epoch == self.epoch:
+            self._put_again(wanted, now, done)
+            return
+        self._require_volumes(wanted, marks)
+        if isinstance(self.half, SecondaryHalf) and not self.half.settled:
+            raise NotPossibleNow("busy", f"session {self.session_id} is {self.half.state.value}: try again")
+        self._changing = True
+        if isinstance(self.half, SecondaryHalf) and wanted.role is Role.PRIMARY:
+            self.half.promote(lambda errno: self._flushed_for_promotion(errno, wanted, marks, done))
+        else:
+            self._stop_half("a new epoch begins", keep_hosts=wanted.role is Role.PRIMARY)
+            self._after_idle(lambda: self._persist(wanted, marks, done))
+
+    def _put_again(self, wanted: Wanted, now: float, done: Done) -> None:
+        """REV: the same epoch, perhaps a new wish."""
+        assert self.wanted is not None
+        if wanted.revision < self.wanted.revision:
+            raise OlderWanted(self.session_id, "revision", wanted.revision, self.wanted.revision)
+        if self.stopped:
+            raise NotPossibleNow(
+                "superseded", f"the volumes of session {self.session_id} are in another session"
+            )
+        if (wanted.role, wanted.members) != (self.wanted.role, self.wanted.members):
+            raise MalformedWanted("role and members change with the epoch only")
+        self.wanted = wanted
+        holds = isinstance(self.half, SecondaryHalf) and self.half.holds_hello
+        self._commit([self._row(holds)], lambda now: done(None))
+        if isinstance(self.half, PrimaryHalf):
+            self.half.put_wanted(wanted, now)
+
+    def _require_volumes(self, wanted: Wanted, marks: Sequence[Marks]) -> None:
+        for member, each in zip(wanted.members, marks, strict=True):
+            record = each.record
+            if record.max_epoch > wanted.epoch:
+                raise OlderWanted(self.session_id, "epoch", wanted.epoch, record.max_epoch)
+            if record.size_bytes != member.size_bytes:
+                raise MalformedWanted(
+                    f"volume {record.volume_id} has {record.size_bytes} bytes, not {member.size_bytes}"
+                )
+        if wanted.role is Role.PRIMARY and not isinstance(self.half, PrimaryHalf):
+            for each in marks:
+                # A secondary's copy is known by this: it has a past, and no primary has served it here.
+                was_secondary = each.record.generation != "" and not each.record.served_boot_id
+                promotion = was_secondary or isinstance(self.half, SecondaryHalf)
+                self._require_promotable(each, promotion, wanted.allow_dirty)
+
+    def _require_promotable(self, marks: Marks, promotion: bool, allow_dirty: bool) -> None:
+        """Rule 22: an inconsistent copy is never promoted, a dirty one only where an operator has said so."""
+        record = marks.record
+        if promotion and record.blank:
+            why = "the ledger knows nothing of its past"
+        elif not record.consistent and not record.blank:
+            why = "a resync of it has not ended, so its content is of no one moment"
+        elif promotion and not marks.clean and not allow_dirty:
+            why = f"{marks.dirty_bytes + marks.failed_bytes} bytes of it may lack answered writes"
+        else:
+            return
+        raise CannotPromote(f"volume {record.volume_id} at {self.site} can't be served: {why}")
+
+    def _flushed_for_promotion(self, errno: int, wanted: Wanted, marks: Sequence[Marks], done: Done) -> None:
+        half = self.half
+        assert isinstance(half, SecondaryHalf)
+        if errno:
+            half.promotion_failed()
+            self._changing = False
+            done(NotPossibleNow("flush_failed", f"the disks of {self.site} can't flush: errno {errno}"))
+            return
+        half.stop("promoted")
+        self._after_idle(lambda: self._persist(wanted, marks, done))
+
+    def _persist(self, wanted: Wanted, marks: Sequence[Marks], done: Done) -> None:
+        """EPOCH: the new epoch, and what it makes of the old half's marks, before anything else happens in it."""
+        was = self.half
+        changes: list[Change] = []
+        for each in marks:
+            each.record.max_epoch = wanted.epoch
+            primary_before = each.record.served_boot_id != "" or isinstance(was, PrimaryHalf)
+            if wanted.role is Role.SECONDARY and primary_before:
+                each.record.served_boot_id = ""
+                changes += each.demote()  # DEMOTE
+            elif wanted.role is Role.PRIMARY and isinstance(was, SecondaryHalf):
+                changes += each.demote()  # what it may lack itself is in no intent any more
+            changes.append(each.put())
+        row = PutSession(self.session_id, wanted.epoch, wanted.role, wanted.to_text(), False)
+
+        def persisted(now: float) -> None:
+            self._hand_over(was)
+            self.epoch, self.wanted, self.marks = wanted.epoch, wanted, list(marks)
+            self.stopped = self._changing = self._lent = False
+            self.ports.use_volumes([member.volume_id for member in wanted.members])
+            self._begin(now, restored=False, holds_hello=False)
+            done(None)
+
+        self._commit([*changes, row], persisted)
+
+    def _begin(self, now: float, restored: bool, holds_hello: bool) -> None:
+        assert self.wanted is not None
+        members = self.wanted.members
+        pairs, sizes = tuple(m.pair_id for m in members), tuple(m.size_bytes for m in members)
+        primary = self.role is Role.PRIMARY
+        site = self.site if primary else self.wanted.peer_site
+        hello = Hello(self.session_id, self.epoch, site, self.instance if primary else "", pairs, sizes)
+        if primary:
+            half = self.half = PrimaryHalf(
+                hello,
+                self.wanted,
+                self.ports,
+                self.limits,
+                self.marks,
+                self._token,
+                self._call_ids,
+                self.boot_id,
+                restored,
+            )
+            half.start(now)
+        else:
+            secondary = self.half = SecondaryHalf(
+                hello, self.instance, self.ports, self.limits, self.marks, self._token, self._row
+            )
+            secondary.start(restored, holds_hello, now)
+
+    def let_go(self, now: float, done: Callable[[], None]) -> None:
+        """Another session takes some of its volumes: its epoch is dead, and so is this half (MEMBERS)."""
+        self.stopped = True
+        self._stop_half("its volumes go to another session", keep_hosts=True)
+
+        def idle() -> None:
+            self._hand_over(self.half)
+            self.half, self._lent = None, True
+            done()
+
+        self._after_idle(idle)
+
+    def end(self, epoch: int, now: float, done: Done) -> None:
+        """The session is no more. Volumes that are still its own become plain ones, equal to no other.
+
+        :raises OlderWanted: the session was made anew meanwhile.
+        """
+        if epoch < self.epoch:
+            raise OlderWanted(self.session_id, "epoch", epoch, self.epoch)
+        if self._changing:
+            raise NotPossibleNow(
+                "busy", f"session {self.session_id} is just taking on another state: try again"
+            )
+        self._changing = True
+        self._stop_half("the session ends", keep_hosts=True)
+
+        def idle() -> None:
+            own = [each for each in self.marks if each.record.max_epoch == self.epoch]
+            changes = [change for each in own for change in each.forget_past()]
+            self._commit([*changes, DropSession(self.session_id)], persisted)
+
+        def persisted(now: float) -> None:
+            self._hand_over(self.half)
+            self.half, self.stopped, self._changing = None, True, False
+            done(None)
+
+        self._after_idle(idle)
+
+    # --- from one half to the next ---
+
+    def _stop_half(self, reason: str, keep_hosts: bool) -> None:
+        if isinstance(self.half, PrimaryHalf):
+            self.half.retire(reason, keep_hosts)
+        elif self.half is not None:
+            self.half.stop(reason)
+
+    def _after_idle(self, then: Callable[[], None]) -> None:
+        """`then` once no disk has a request of the half any more, and its last commit is durable."""
+        self._when_idle = lambda: self._commit([], lambda now: then())
+        self._idle_perhaps()
+
+    def _idle_perhaps(self) -> None:
+        if self._when_idle is not None and (self.half is None or self.half.disks_idle):
+            begin, self._when_idle = self._when_idle, None
+            begin()
+
+    def _hand_over(self, half: PrimaryHalf | SecondaryHalf | None) -> None:
+        """What hosts asked of a primary that is no more, and are not answered, goes to what comes next."""
+        if isinstance(half, PrimaryHalf):
+            for request in half.give_up():
+                request.renew()
+                self.ports.give_back(request)
+
+    def _row(self, holds_hello: bool) -> PutSession:
+        assert self.wanted is not None
+        return PutSession(self.session_id, self.epoch, self.role, self.wanted.to_text(), holds_hello)
+
+    def _token(self) -> int:
+        return next(self._tokens)
+
+    def _commit(self, changes: Sequence[Change], then: Callable[[float], None]) -> None:
+        token = self._token()
+        self._commits[token] = then
+        self.ports.commit(changes, token)
+
+    # ------------------------------------------------------------------ operations
+
+    def precheck(self, epoch: int, now: float, done: Answer) -> None:
+        """Rule 22 at the secondary; it takes no hello from then on. Answers what it has.
+
+        :raises OlderWanted: this and the next three, for a lower epoch.
+        """
+        half = self._half_of(SecondaryHalf, epoch, done)
+        if half is not None:
+            half.precheck(now, done)
+
+    def release(self, epoch: int, now: float, done: Answer) -> None:
+        """The failover was refused: hellos are taken again."""
+        half = self._half_of(SecondaryHalf, epoch, done)
+        if half is not None:
+            half.release(now, done)
+
+    def quiesce(self, epoch: int, now: float, done: Answer) -> None:
+        """Rule 23 at the primary: hold hosts, make both sites equal and clean; answers the row's version (QVER)."""
+        half = self._half_of(PrimaryHalf, epoch, done)
+        if half is not None:
+            half.quiesce(now, done)
+
+    def resume(self, epoch: int, now: float, done: Answer) -> None:
+        """UNDO of a quiesce."""
+        half = self._half_of(PrimaryHalf, epoch, done)
+        if half is not None:
+            half.undo_quiesce(now, done)
+
+    def _half_of(self, kind: type[Any], epoch: int, done: Answer) -> Any:
+        if epoch < self.epoch:
+            raise OlderWanted(self.session_id, "epoch", epoch, self.epoch)
+        if epoch > self.epoch:
+            done(NotPossibleNow("newer_epoch", f"epoch {epoch} has not been put here: put the session first"))
+            return None
+        if isinstance(self.half, kind) and not self._changing:
+            return self.half
+        if self._changing or self.half is None:
+            done(
+                NotPossibleNow(
+                    "busy", f"session {self.session_id} is just taking on another state: try again"
+                )
+            )
+        else:
+            name = "primary" if kind is PrimaryHalf else "secondary"
+            done(NotPossibleNow(f"not_{name}", f"{self.site} is not the {name} of session {self.session_id}"))
+        return None
+
+    # ------------------------------------------------------------------ hosts
+
+    def submit(self, request: Request) -> None:
+        """A host's request; `request.volume` is its volume's number."""
+        if isinstance(self.half, PrimaryHalf):
+            self.half.submit(request)
+
+    def busy(self) -> bool:
+        """A bound is reached: hosts are to be read no further (rule 27)."""
+        return isinstance(self.half, PrimaryHalf) and self.half.busy
+
+    def undisturbed(self, volume: int, offset: int, length: int) -> bool:
+        """Whether hosts may be told now where holes are: that is a read, by rules 2 and READWAIT."""
+        return isinstance(self.half, PrimaryHalf) and self.half.undisturbed(volume, offset, length)
+
+    def end_of_batch(self, now: float) -> None:
+        """After a batch of events or requests: what was put off goes out."""
+        if self.half is not None:
+            self.half.end_of_batch(now)
+
+    # ------------------------------------------------------------------ events
+
+    def on_local_done(self, request: Request, errno: int, now: float) -> None:
+        """A disk has finished what it could not finish at once."""
+        if self.half is not None:
+            self.half.on_local_done(request, errno)
+            self._idle_perhaps()
+
+    def on_flushed(self, token: int, errno: int, now: float) -> None:
+        """The disks have flushed."""
+        if self.half is not None:
+            self.half.on_flushed(token, errno)
+
+    def on_chunks(self, token: int, errno: int, contents: Sequence[ChunkContent], now: float) -> None:
+        """Chunks were read."""
+        if self.half is not None:
+            self.half.on_chunks(token, errno, contents)
+
+    def on_committed(self, token: int, now: float) -> None:
+        """A commit is durable, and all before it."""
+        if not self._lent:  # else the numbers of these marks' commits are another session's
+            for each in self.marks:
+                if each.committing:
+                    each.intents_committed(token)
+        then = self._commits.pop(token, None)
+        if then is not None:
+            then(now)
+        elif self.half is not None:
+            self.half.on_committed(token, now)
+
+    def on_answer(self, call_id: int, answer: Row | Refusal | None, now: float) -> None:
+        """The arbiter's answer; None: the outcome is unknown."""
+        if isinstance(self.half, PrimaryHalf):
+            self.half.on_answer(call_id, answer, now)
+
+    def on_link_up(self, link: int, now: float) -> None:
+        """A link that was dialled is there."""
+        if isinstance(self.half, PrimaryHalf):
+            self.half.on_link_up(link, now)
+
+    def accept_link(self, link: int, peer_site: str, now: float) -> str | None:
+        """The other site has dialled: why it is refused, or None."""
+        if not isinstance(self.half, SecondaryHalf):
+            return f"{self.site} is not the secondary of session {self.session_id} now"
+        return self.half.accept_link(link, peer_site, now)
+
+    def on_link_lost(self, link: int, reason: str, now: float) -> None:
+        """A link is gone."""
+        if self.half is not None:
+            self.half.on_link_lost(link, reason, now)
+
+    def on_frame(self, link: int, frame: Frame, now: float) -> None:
+        """A frame of the other site.
+
+        :raises MalformedFrame: that link is to be closed, and told as lost.
+        """
+        if self.half is not None:
+            self.half.on_frame(link, frame, now)
+
+    def tick(self, now: float) -> None:
+        """Time has passed."""
+        if self.half is not None:
+            self.half.tick(now)
+
+    def deadline(self, now: float) -> float | None:
+        """When `tick` is to be called at the latest; None: no need."""
+        return self.half.deadline(now) if self.half is not None else None
+
+    def told(self, now: float) -> dict[str, Any]:
+        """What the session is, as GET /v1/sessions tells it; the agent adds what it knows of link and hosts."""
+        return told_of(self, now)

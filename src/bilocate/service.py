@@ -1,0 +1,121 @@
+"""The only place that wires the parts together: a controller's process and an agent's."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from bilocate.config import (
+    ControllerConfig,
+    SiteConfig,
+    control_token,
+    load_controller_config,
+    load_site_config,
+    read_key,
+)
+from bilocate.domain.errors import BilocateError
+from bilocate.logs import configure_logging
+
+# The two processes share nothing but this file. Each imports its own half of the house when it starts: an agent
+# that restarts is waited for, and the API's libraries alone take it most of a second.
+
+log = structlog.get_logger("bilocate.service")
+
+
+def run_controller(config: Path) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    :raises ConfigError, KeyFileError, DatabaseUnavailable, OSError: it can't start; nothing was begun.
+    """
+    configure_logging()
+    uvloop.run(_controller(load_controller_config(config)))
+
+
+async def _controller(config: ControllerConfig) -> None:
+    from bilocate.api.app import build_app
+    from bilocate.api.context import Parts
+    from bilocate.api.identity.first_admin import make_first_admin
+    from bilocate.api.identity.passwords import Passwords
+    from bilocate.api.server import ApiServer, bind, public_url
+    from bilocate.operations.service import Operations
+    from bilocate.operations.settings import settings_of
+    from bilocate.store.database import Database
+    from bilocate.store.schema import upgrade
+
+    token = control_token(read_key(config.key_file))
+    stopping = _stop_signal()
+    bound = bind(config.api)
+    url = public_url(config.api, bound)
+    database, passwords = Database(config.database_url), Passwords(config.identity)
+    try:
+        await upgrade(database)
+        await make_first_admin(database, passwords, config, url)
+        operations = Operations(database, settings_of(config, token))
+        server = ApiServer(
+            build_app(Parts(config, database, operations, token, url), passwords), config.api, bound
+        )
+        await operations.start()
+        try:
+            await server.start()
+            log.info("controller_ready", url=url, name=config.controller_name)
+            await _first_of(stopping.wait(), server.ended())
+            log.info("controller_stopping")
+            await server.stop(config.limits.shutdown_seconds)
+        finally:
+            await operations.stop()
+    finally:
+        passwords.close()
+        await database.close()
+
+
+class SiteCannotStart(BilocateError):
+    """Something in the agent's surroundings is in the way; the message says what."""
+
+    def __init__(self, site: str, cause: OSError) -> None:
+        super().__init__(f"the agent of {site} can't start: {cause}")
+
+
+def run_site(config: Path) -> None:
+    """Run a site's agent until SIGTERM or SIGINT.
+
+    :raises ConfigError, KeyFileError, LedgerError, SiteCannotStart: it can't start; nothing is served.
+    """
+    configure_logging()
+    uvloop.run(_site(load_site_config(config)))
+
+
+async def _site(config: SiteConfig) -> None:
+    from bilocate.site.agent import Agent
+
+    stopping = _stop_signal()
+    agent = Agent(config, read_key(config.key_file))
+    try:
+        await agent.start()
+    except OSError as error:
+        raise SiteCannotStart(config.site, error) from error
+    try:
+        await stopping.wait()
+    finally:
+        await agent.stop()
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set when the process is asked to end."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    return asked
+
+
+async def _first_of(*waits: Coroutine[None, None, object]) -> None:
+    """Comes back when one of them does, with its error if it failed."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        task.cancel()
+    for task in done:
+        task.result()

@@ -1,0 +1,82 @@
+"""The bodies of control calls, checked before anything is done with them."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from bilocate.site.errors import MalformedBody
+
+# Ids become file names and parts of log lines.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_EXPORT_NAME_BYTES_MAX = 1024  # the protocol allows 4096; ours are random words
+_EXPORTS_MAX = 1024
+_SIZE_BYTES_MAX = 1 << 60  # beyond any file system; offsets stay within 63 bits
+
+
+@dataclass(frozen=True, slots=True)
+class WantedVolume:
+    """What the controller wants of a volume. `exports`: (name, attachment id).
+
+    `in_no_session`: the controller says so; a body without `session_id` says nothing.
+    """
+
+    size_bytes: int
+    create: bool
+    revision: int
+    exports: tuple[tuple[str, str], ...]
+    session_id: str | None
+    in_no_session: bool
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> "WantedVolume":
+        """:raises MalformedBody: naming what is wrong, and never an export's name."""
+        exports = body.get("exports")
+        if not isinstance(exports, list) or len(exports) > _EXPORTS_MAX:
+            raise MalformedBody(f"exports must be a list of at most {_EXPORTS_MAX}")
+        pairs = tuple(_export(export) for export in exports)
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise MalformedBody("an export name is there twice")
+        session_id = body.get("session_id")
+        size_bytes = whole(body, "size_bytes")
+        if not 0 < size_bytes <= _SIZE_BYTES_MAX:
+            raise MalformedBody("size_bytes must be positive, and a size that a disk can have")
+        if not isinstance(body.get("create"), bool):
+            raise MalformedBody("create must be true or false")
+        return cls(
+            size_bytes=size_bytes,
+            create=body["create"],
+            revision=whole(body, "revision"),
+            exports=pairs,
+            session_id=None if session_id is None else checked_id(session_id),
+            in_no_session="session_id" in body and session_id is None,
+        )
+
+
+def checked_id(value: object) -> str:
+    """An id of a volume, a session or an attachment.
+
+    :raises MalformedBody: for what can't be one.
+    """
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise MalformedBody("an id has 1 to 128 letters, digits, dots, dashes and underscores")
+    return value
+
+
+def whole(body: dict[str, Any], name: str) -> int:
+    """A number that is whole and not negative.
+
+    :raises MalformedBody: for anything else.
+    """
+    value = body.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise MalformedBody(f"{name} must be a whole number that is not negative")
+    return value
+
+
+def _export(export: object) -> tuple[str, str]:
+    if not isinstance(export, dict):
+        raise MalformedBody("an export is an object with name and attachment_id")
+    name = export.get("name")
+    if not isinstance(name, str) or not 0 < len(name.encode(errors="replace")) <= _EXPORT_NAME_BYTES_MAX:
+        raise MalformedBody(f"an export's name has 1 to {_EXPORT_NAME_BYTES_MAX} bytes")
+    return name, checked_id(export.get("attachment_id"))

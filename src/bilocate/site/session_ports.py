@@ -1,0 +1,189 @@
+"""What one session can do in the world: its `Ports`. Nothing in here calls the session from inside a port call.
+
+What was started answers by the `Answers` it was given, on the event loop, later.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from bilocate.domain.arbiter import Call, Refusal, Row
+from bilocate.replication.ports import Buffer, ChunkContent
+from bilocate.replication.records import Change
+from bilocate.replication.requests import Op, Request
+from bilocate.site.arbiter_client import ArbiterClient
+from bilocate.site.disks import Disk
+from bilocate.site.ledger import Ledger
+from bilocate.site.link import Link
+from bilocate.site.volume import SiteVolume
+from bilocate.site.volumes import Volumes
+
+_WRITE = Op.WRITE
+
+
+class Answers(Protocol):
+    """The session's events, with time and aftermath added."""
+
+    def local_done(self, request: Request, errno: int) -> None:
+        """A disk finished a request."""
+
+    def flushed(self, token: int, errno: int) -> None:
+        """All disks flushed."""
+
+    def chunks(self, token: int, errno: int, contents: Sequence[ChunkContent]) -> None:
+        """Chunks were read."""
+
+    def committed(self, token: int) -> None:
+        """Changes are durable."""
+
+    def answered(self, call_id: int, answer: Row | Refusal | None) -> None:
+        """The arbiter answered, or nobody knows."""
+
+
+class SessionPorts:
+    """See the module. `changed` is set by what the runner has to carry out once the event is over."""
+
+    def __init__(
+        self, session_id: str, site: str, ledger: Ledger, arbiter: ArbiterClient, volumes: Volumes
+    ) -> None:
+        self.volumes: list[SiteVolume] = []  # by their numbers
+        self.link: Link | None = None
+        self.link_wanted = False
+        self.serving = False
+        self.changed = False
+        self.answers: Answers
+        self._session_id = session_id
+        self._site = site
+        self._ledger = ledger
+        self._arbiter = arbiter
+        self._registry = volumes
+        self._disks: list[Disk] = []
+        self._hosts_kept = True
+        self._asking: set[asyncio.Task[None]] = set()
+        self._log = structlog.get_logger(__name__).bind(session=session_id)
+
+    # --- volumes and hosts ---
+
+    def use_volumes(self, volume_ids: Sequence[str]) -> None:
+        # Who puts a session sees to it that its volumes are there, and they stay while it has them.
+        self.volumes = [volume for each in volume_ids if (volume := self._registry.get(each)) is not None]
+        self._disks = [volume.disk for volume in self.volumes]
+        self._hosts_kept = True
+        self.changed = True
+
+    def give_back(self, request: Request) -> None:
+        # After a demotion nobody waits for it, and later it would undo what others have written.
+        if self._hosts_kept:
+            self.volumes[request.volume].give_back(request)
+
+    def disconnect_hosts(self, reason: str) -> None:
+        self._hosts_kept = False
+        for volume in self.volumes:
+            if volume.session_id == self._session_id:
+                volume.hold()
+                volume.disconnect(reason)
+
+    def serve_hosts(self, serving: bool) -> None:
+        self.serving = serving
+        self.changed = True
+
+    def refuse_old_attachments(self) -> None:
+        self._registry.refuse_attachments(self.volumes)
+
+    # --- disks: the hot path ---
+
+    def write(self, request: Request) -> int | None:
+        disk = self._disks[request.volume]
+        done = partial(self.answers.local_done, request)
+        if request.op is _WRITE:
+            return disk.write(request.offset, request.data, done)
+        return disk.zero(request.offset, request.length, request.keep_allocated, done)
+
+    def read(self, request: Request) -> int | None:
+        disk = self._disks[request.volume]
+        found = disk.read(request.offset, request.length, partial(self._read_later, request))
+        if found is None or isinstance(found, int):
+            return found
+        request.data = found
+        return 0
+
+    def _read_later(self, request: Request, found: Buffer | int) -> None:
+        if isinstance(found, int):
+            self.answers.local_done(request, found)
+        else:
+            request.data = found
+            self.answers.local_done(request, 0)
+
+    def flush(self, token: int) -> None:
+        left, first_errno = len(self._disks), 0
+        if not left:
+            asyncio.get_running_loop().call_soon(self.answers.flushed, token, 0)
+            return
+
+        def flushed(errno: int) -> None:
+            nonlocal left, first_errno
+            left -= 1
+            first_errno = first_errno or errno
+            if not left:
+                self.answers.flushed(token, first_errno)
+
+        for disk in self._disks:
+            disk.flush(flushed)
+
+    def read_chunks(self, volume: int, chunks: Sequence[int], token: int) -> None:
+        size_bytes = self.volumes[volume].size_bytes
+        self._disks[volume].read_chunks(chunks, size_bytes, partial(self.answers.chunks, token))
+
+    # --- ledger and arbiter ---
+
+    def commit(self, changes: Sequence[Change], token: int) -> None:
+        self._ledger.commit(changes, partial(self.answers.committed, token))
+
+    def ask_arbiter(self, call_id: int, call: Call, epoch: int, version: int) -> None:
+        task = asyncio.get_running_loop().create_task(
+            self._ask(call_id, call, epoch, version), name="arbiter-call"
+        )
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _ask(self, call_id: int, call: Call, epoch: int, version: int) -> None:
+        answer = None
+        try:
+            answer = await self._arbiter.ask(self._session_id, call, epoch, self._site, version)
+        except Exception:
+            # A defect must not leave the session waiting for ever; what became of the call is unknown (FORGET).
+            self._log.exception("arbiter_call_failed", call=call.value)
+        self.answers.answered(call_id, answer)
+
+    def give_up_calls(self) -> None:
+        """Nobody waits for the arbiter any more."""
+        for task in self._asking:
+            task.cancel()
+
+    # --- the link ---
+
+    def send(self, header: bytes, payload: Buffer = b"") -> None:
+        link = self.link
+        if link is not None:
+            link.send(header, payload)
+
+    def want_link(self, wanted: bool) -> None:
+        self.link_wanted = wanted
+        self.changed = True
+
+    def close_link(self, reason: str) -> None:
+        link, self.link = self.link, None
+        if link is not None:
+            link.close(reason)
+
+    # --- the rest ---
+
+    def new_generation(self) -> str:
+        return str(uuid.uuid4())
+
+    def log(self, event: str, **fields: object) -> None:
+        self._log.info(event, **fields)

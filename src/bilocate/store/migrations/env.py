@@ -1,0 +1,16 @@
+"""Alembic's entry: the connection is given by `store.schema`, never found in a configuration file."""
+
+from alembic import context
+
+from bilocate.store.schema import metadata, render_item
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    # A migration that fails half-way must leave nothing, also on SQLite (see `store.database`).
+    transactional_ddl=True,
+    render_as_batch=True,
+    compare_type=True,
+    render_item=render_item,
+)
+context.run_migrations()

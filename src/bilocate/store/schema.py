@@ -1,0 +1,87 @@
+"""Bringing a database to this release's schema, and telling whether it is there.
+
+A new migration is written with `python -m bilocate.store.schema "what it does"`, which compares the models
+with a database made by the migrations so far; read it before it is kept.
+"""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from bilocate.store import identity_models, journal_models, models
+from bilocate.store.base import Base
+from bilocate.store.columns import EnumColumn
+from bilocate.store.database import Database
+
+# Naming the modules makes their tables known.
+TABLES = (identity_models, journal_models, models)
+metadata = Base.metadata
+# Any number; all controllers of an installation use the same, so that one of them migrates at a time.
+POSTGRESQL_LOCK = 5501987
+
+
+async def upgrade(database: Database) -> None:
+    """Bring the database to the newest schema, in one transaction; several controllers may start at once.
+
+    :raises DatabaseUnavailable: when it can't be reached. A failure leaves the schema as it was.
+    """
+    async with database.writing() as db:
+        connection = await db.connection()
+        await connection.run_sync(_upgrade)
+
+
+async def differences(database: Database) -> list[Any]:
+    """What differs between the database's schema and the models; nothing, after an upgrade."""
+    async with database.reading() as db:
+        connection = await db.connection()
+        return await connection.run_sync(_compare)
+
+
+def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
+    """How a column's type is written into a migration: without this package's own classes."""
+    if kind == "type" and isinstance(item, EnumColumn):
+        return "sa.String(length=32)"
+    return False
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": POSTGRESQL_LOCK})
+    command.upgrade(_config(connection), "head")
+
+
+def _compare(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "render_item": render_item})
+    return list(compare_metadata(context, metadata))
+
+
+async def _write_migration(message: str) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        database = Database(f"sqlite+aiosqlite:///{directory}/made.db")
+        await upgrade(database)
+        async with database.writing() as db:
+            connection = await db.connection()
+            await connection.run_sync(
+                lambda sync: command.revision(_config(sync), message=message, autogenerate=True)
+            )
+        await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_write_migration(sys.argv[1]))
