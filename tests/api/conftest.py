@@ -1,0 +1,80 @@
+"""An API without agents, and one with two agents that are played."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.api.harness import CONTROL_TOKEN, Api, config_in, open_api
+from tests.operations.fake_agent import FakeWorld
+from tests.quiet import quiet
+
+from bilocate.config import ControllerConfig
+from bilocate.operations.agents import AgentClient
+from bilocate.operations.settings import settings_of
+from bilocate.store.database import Database
+
+__all__ = ["anyio_backend", "api", "door", "first_start", "quiet", "world"]
+
+
+@dataclass(slots=True)
+class World:
+    """Both."""
+
+    api: Api
+    fake: FakeWorld
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def first_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A controller's files after its first start. Every test goes on with a copy: migrating takes its time."""
+    directory = tmp_path_factory.mktemp("first-start")
+    config = config_in(directory)
+
+    async def run() -> None:
+        await (await open_api(config, Database(config.database_url))).close()
+
+    asyncio.run(run())
+    return directory
+
+
+def _config(first_start: Path, tmp_path: Path) -> ControllerConfig:
+    shutil.copytree(first_start, tmp_path, dirs_exist_ok=True)
+    return config_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+async def door(first_start: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    """One API for all tests in which every request is refused or only read: it stays as it is."""
+    config = _config(first_start, tmp_path_factory.mktemp("door"))
+    opened = await open_api(config, Database(config.database_url))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def api(first_start: Path, tmp_path: Path) -> AsyncIterator[Api]:
+    config = _config(first_start, tmp_path)
+    opened = await open_api(config, Database(config.database_url))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def world(first_start: Path, tmp_path: Path) -> AsyncIterator[World]:
+    config = _config(first_start, tmp_path)
+    database = Database(config.database_url)
+    fake = FakeWorld(database)
+    agents = AgentClient(settings_of(config, CONTROL_TOKEN), fake.transports())
+    opened = await open_api(config, database, agents)
+    await opened.parts.operations.start()
+    yield World(opened, fake)
+    await opened.parts.operations.stop()
+    await opened.close()

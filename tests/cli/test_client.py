@@ -1,0 +1,55 @@
+"""The client below the commands: tokens, openrc."""
+
+from pathlib import Path
+
+import pytest
+from tests.cli.fake_api import PASSWORD, FakeApi
+
+from bilocate.cli.client import Client
+from bilocate.cli.credentials import Credentials, find_credentials, read_openrc
+from bilocate.cli.errors import UsageProblem
+
+
+def test_a_token_is_taken_once_and_again_when_it_has_run_out(api: FakeApi) -> None:
+    with Client(find_credentials(None)) as client:
+        client.volumes()
+        client.volumes()
+        api.tokens.clear()
+        client.volumes()
+    asked = [path for _, path, _ in api.calls if path.endswith("/auth/tokens")]
+    assert len(asked) == 2
+
+
+def test_the_project_is_found_by_its_name(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OS_PROJECT_ID")
+    with Client(find_credentials(None)) as client:
+        assert client.volumes() == []
+    scope = api.calls[0][2]["auth"]["scope"]
+    assert scope == {"project": {"name": "admin", "domain": {"name": "Default"}}}
+
+
+def test_a_proxy_in_the_environment_is_not_asked(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with Client(find_credentials(None)) as client:
+        assert client.volumes() == []
+
+
+def test_openrc_is_read_without_being_run(tmp_path: Path) -> None:
+    openrc = tmp_path / "openrc"
+    openrc.write_text(
+        "# who\nexport OS_AUTH_URL=http://127.0.0.1:5000/identity/v3\nexport OS_USERNAME='admin'\n"
+        'export OS_PASSWORD="a b\'$(touch x)"\nexport OS_PROJECT_NAME=admin\n'
+    )
+    assert read_openrc(openrc)["OS_PASSWORD"] == "a b'$(touch x)"
+    found = find_credentials(tmp_path)
+    assert found.service_address == "http://127.0.0.1:5000"
+    assert "touch" not in repr(found)
+
+
+def test_a_state_directory_without_openrc_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="bilocate up --state-dir"):
+        find_credentials(tmp_path)
+
+
+def test_the_password_is_no_part_of_a_representation() -> None:
+    assert PASSWORD not in repr(Credentials("http://x/identity/v3", "admin", PASSWORD))

@@ -1,0 +1,67 @@
+"""`status` and what it finds to be at risk."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.cli.conftest import Run
+from tests.cli.fake_api import FakeApi
+
+from bilocate.cli.client import Group
+from bilocate.cli.risks import group_risk
+
+
+def group(status: str = "available", replication: str = "active", fault: str = "0", **more: Any) -> Group:
+    made: dict[str, Any] = {"id": "g", "name": "shop", "priority_station": "az1"} | more
+    made |= {"status": status, "replication_status": replication, "fault_level": fault}
+    return Group(**made)  # type: ignore[typeddict-item, no-any-return]
+
+
+def test_a_group_in_step_is_no_risk() -> None:
+    assert group_risk(group()) is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "urgent", "advice"),
+    [
+        (group(fault="2"), True, "bilocate group failover shop"),
+        (group(replication="inactive", fault="5"), True, "exists at az1 alone"),
+        (group("failovered", "active-stopped"), True, "bilocate group reprotect shop"),
+        (group("error_failovering", "inactive", failure_detail="37100178"), True, "37100178"),
+        (group("error_reversing", "inactive"), True, "bilocate group reverse shop"),
+        (group(replication="copying"), False, "a failover is refused"),
+        (group(replication="active-stopped"), False, "bilocate group sync shop"),
+        (group(replication="inactive"), False, "bilocate group sync shop"),
+        (group(replication="error"), True, "replace it"),
+    ],
+)
+def test_everything_else_says_what_to_do(seen: Group, urgent: bool, advice: str) -> None:
+    risk = group_risk(seen)
+    assert risk is not None
+    assert risk.urgent is urgent
+    assert advice in risk.sentence
+
+
+def test_one_screen(api: FakeApi, run: Run) -> None:
+    shop = api.add_group("shop", replication_status="copying")
+    api.add_pair("p1", shop["id"], progress="25", replication_status="copying")
+    api.add_pair("lonely")
+    api.add_volume("v", "az2", 7)
+    result = run("status")
+    assert result.exit_code == 0, result.output
+    for part in ("az1", "az2", "7 GiB", "shop", "copying", "25 %", "lonely", "bilocate group create"):
+        assert part in result.stdout
+
+
+def test_nothing_at_risk_is_said(api: FakeApi, run: Run) -> None:
+    api.add_group("shop")
+    assert "Nothing is at risk" in run("status").stdout
+
+
+def test_an_agent_that_is_away_is_urgent(api: FakeApi, run: Run) -> None:
+    api.ready = {"agents": {"az1": "ok", "az2": "does not answer"}}
+    seen = json.loads(run("status", "--json").stdout)
+    assert seen["sites"]["az1"]["ready"] is True
+    assert seen["sites"]["az2"]["ready"] is False
+    assert seen["risks"][0]["urgent"] is True
+    assert "site az2" in seen["risks"][0]["subject"]

@@ -1,0 +1,409 @@
+"""An agent in memory: the control endpoint's agreement, without disks, links and time.
+
+It keeps to the rules that operations rely on: older epochs and revisions are refused, a session's half serves
+only after it has attached, a dirty or inconsistent secondary is not promoted, a hold keeps its link down.
+A volume's content is a number that every write raises; equal numbers are equal data.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from bilocate.domain.arbiter import Ask, Call, Refusal, Row, RowState
+from bilocate.store import arbiter
+from bilocate.store.database import Database
+
+Json = dict[str, Any]
+CHUNK = 65536
+
+
+class Refused(Exception):
+    """An answer that is no success."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(code)
+        self.status, self.code = status, code
+
+
+@dataclass
+class FakeVolume:
+    """A volume at a site, and its ledger's row."""
+
+    size_bytes: int
+    revision: int = 0
+    exports: list[Json] = field(default_factory=list)
+    told_session: str | None = None  # what the controller says carries it
+    session_id: str | None = None  # what carries it here
+    max_epoch: int = 0
+    content: int = 0
+    generation: str = ""
+    consistent: bool = True
+    blank: bool = False
+    dirty: int = 0
+    failed: int = 0
+
+
+@dataclass
+class FakeHalf:
+    """One half of a session."""
+
+    session_id: str
+    wanted: Json
+    row: Row | None = None
+    permit: bool = False
+    in_step: bool = False
+    serving: bool = False
+    holds_hello: bool = False
+    quiesced: bool = False
+    refusal: str | None = None
+
+    @property
+    def epoch(self) -> int:
+        return int(self.wanted["epoch"])
+
+    @property
+    def primary(self) -> bool:
+        return bool(self.wanted["role"] == "primary")
+
+
+class FakeWorld:
+    """Two sites, the wire between them, and the arbiter in the controllers' database."""
+
+    def __init__(self, database: Database, sites: tuple[str, ...] = ("az1", "az2")) -> None:
+        self.database = database
+        self.agents = {site: FakeAgent(self, site) for site in sites}
+        self.next_generation = 0
+
+    def transports(self) -> dict[str, httpx.AsyncBaseTransport]:
+        """By site, for `AgentClient`."""
+        return {site: httpx.MockTransport(agent.handle) for site, agent in self.agents.items()}
+
+    async def converge(self) -> None:
+        """What agents do by themselves, until nothing is left to do."""
+        for agent in self.agents.values():
+            for half in list(agent.halves.values()):
+                if agent.up and half.primary:
+                    await agent.drive(half)
+
+    async def write(self, site: str, volume_id: str) -> bool:
+        """A host's write; whether it was answered."""
+        agent = self.agents[site]
+        volume = agent.volumes[volume_id]
+        if volume.session_id is None:
+            volume.content += 1
+            return True
+        await self.converge()
+        half = agent.halves[volume.session_id]
+        if not (agent.up and half.serving and not half.quiesced):
+            return False
+        volume.content += 1
+        if half.in_step:
+            agent.partner_volume(half, volume_id).content = volume.content
+        else:
+            assert half.permit
+            volume.dirty += CHUNK
+        return True
+
+
+class FakeAgent:
+    """One site's agent. `up` is false while its process is dead; `deaf` makes it take calls without answering."""
+
+    def __init__(self, world: FakeWorld, site: str) -> None:
+        self.world, self.site = world, site
+        self.up, self.deaf = True, False
+        self.volumes: dict[str, FakeVolume] = {}
+        self.halves: dict[str, FakeHalf] = {}
+        self.calls: list[str] = []
+        self.refuse: dict[str, str] = {}  # "METHOD last-word-of-path" -> code: refused on purpose
+
+    async def handle(self, request: httpx.Request) -> httpx.Response:
+        """One HTTP call."""
+        if not self.up:
+            raise httpx.ConnectError("connection refused", request=request)
+        path = request.url.path.split("/")[2:]
+        self.calls.append(f"{request.method} {'/'.join(path)}")
+        body = json.loads(request.content) if request.content else {}
+        try:
+            for wanted, code in self.refuse.items():
+                if f"{request.method} {path[0] if len(path) < 3 else path[-1]}" == wanted:
+                    raise Refused(409, code)
+            found = await self._route(request, path, body)
+        except Refused as refused:
+            answer = {"error": refused.code, "message": f"{self.site} says {refused.code}"}
+            return httpx.Response(refused.status, json=answer)
+        if self.deaf:
+            raise httpx.ReadTimeout("too late", request=request)
+        return httpx.Response(200, json=found)
+
+    async def _route(self, request: httpx.Request, path: list[str], body: Json) -> Json:
+        match (request.method, *path):
+            case ("GET", "health"):
+                return {"site": self.site, "instance": "i", "boot_id": "b", "version": "0"}
+            case ("GET", "status"):
+                return await self._status()
+            case ("PUT", "volumes", volume_id):
+                return self._put_volume(volume_id, body)
+            case ("DELETE", "volumes", volume_id):
+                return self._delete_volume(volume_id)
+            case ("PUT", "sessions", session_id):
+                self._put_session(session_id, body)
+                await self.world.converge()
+                return self.actual(self._half(session_id))
+            case ("GET", "sessions", session_id):
+                await self.world.converge()
+                return self.actual(self._half(session_id))
+            case ("DELETE", "sessions", session_id):
+                return self._delete_session(session_id, int(request.url.params["epoch"]))
+            case ("POST", "sessions", session_id, action):
+                return await self._act(self._half(session_id), action, int(body["epoch"]))
+        raise Refused(404, "no_such_path")
+
+    def forget(self, session_id: str) -> None:
+        """As after a lost ledger: of the session and its volumes nothing is known any more but their files."""
+        del self.halves[session_id]
+        for volume in self.volumes.values():
+            if volume.session_id == session_id:
+                volume.session_id, volume.told_session = None, None
+                volume.max_epoch, volume.revision, volume.exports = 0, -1, []
+                volume.blank, volume.consistent, volume.generation = True, False, ""
+
+    async def _status(self) -> Json:
+        await self.world.converge()
+        return {
+            "site": self.site,
+            "instance": "i",
+            "boot_id": "b",
+            "sessions": {name: self.actual(half) for name, half in self.halves.items()},
+            "volumes": {
+                name: {
+                    "size_bytes": volume.size_bytes,
+                    "present": True,
+                    "error": None,
+                    "connections": 0,
+                    "blank": volume.blank,
+                    "exports_revision": volume.revision,
+                }
+                for name, volume in self.volumes.items()
+            },
+        }
+
+    # --- volumes ---
+
+    def _put_volume(self, volume_id: str, wanted: Json) -> Json:
+        volume = self.volumes.get(volume_id)
+        if volume is None:
+            if not wanted["create"]:
+                raise Refused(409, "volume_missing")
+            volume = self.volumes[volume_id] = FakeVolume(wanted["size_bytes"])
+        if wanted["revision"] < volume.revision:
+            raise Refused(409, "older_revision")
+        volume.revision, volume.exports = wanted["revision"], wanted["exports"]
+        volume.told_session = wanted["session_id"]
+        volume.size_bytes = max(volume.size_bytes, wanted["size_bytes"])
+        return {}
+
+    def _delete_volume(self, volume_id: str) -> Json:
+        volume = self.volumes.get(volume_id)
+        if volume is not None and volume.session_id is not None:
+            raise Refused(409, "in_session")
+        self.volumes.pop(volume_id, None)
+        return {}
+
+    # --- sessions ---
+
+    def _half(self, session_id: str) -> FakeHalf:
+        if session_id not in self.halves:
+            raise Refused(404, "unknown_session")
+        return self.halves[session_id]
+
+    def _put_session(self, session_id: str, wanted: Json) -> None:
+        old = self.halves.get(session_id)
+        names = [member["volume_id"] for member in wanted["members"]]
+        if old is not None and wanted["epoch"] < old.epoch:
+            raise Refused(409, "older_epoch")
+        if old is not None and wanted["epoch"] == old.epoch:
+            if wanted["revision"] < old.wanted["revision"]:
+                raise Refused(409, "older_revision")
+            old.wanted = wanted
+            return
+        for name in names:
+            if name not in self.volumes:
+                raise Refused(409, "unknown_volume")
+            if self.volumes[name].max_epoch > wanted["epoch"]:
+                raise Refused(409, "older_epoch")
+        if wanted["role"] == "primary" and old is not None and not old.primary:
+            self._require_promotable(names, wanted)
+        for name, volume in self.volumes.items():
+            if name in names:
+                assert volume.session_id is None or volume.session_id in self.halves
+                volume.session_id, volume.max_epoch = session_id, wanted["epoch"]
+            elif volume.session_id == session_id:
+                raise AssertionError(f"{name} would be without a session: the order was wrong")
+        self.halves[session_id] = FakeHalf(session_id, wanted)
+        for name in [n for n in self.halves if n != session_id and not self._volumes_of(n)]:
+            self.halves[name].serving = False
+
+    def _require_promotable(self, names: list[str], wanted: Json) -> None:
+        for volume in (self.volumes[name] for name in names):
+            if not volume.consistent or volume.blank or (volume.dirty and not wanted["allow_dirty"]):
+                raise Refused(409, "cannot_promote")
+
+    def _delete_session(self, session_id: str, epoch: int) -> Json:
+        half = self.halves.get(session_id)
+        if half is None:
+            return {}
+        if epoch < half.epoch:
+            raise Refused(409, "older_epoch")
+        del self.halves[session_id]
+        for volume in self.volumes.values():
+            if volume.session_id == session_id:
+                volume.session_id = None
+        return {}
+
+    async def _act(self, half: FakeHalf, action: str, epoch: int) -> Json:
+        if epoch != half.epoch:
+            raise Refused(409, "older_epoch" if epoch < half.epoch else "newer_epoch")
+        if action in ("precheck", "release") and half.primary:
+            raise Refused(409, "not_secondary")
+        if action in ("quiesce", "resume") and not half.primary:
+            raise Refused(409, "not_primary")
+        match action:
+            case "precheck":
+                half.holds_hello = True
+                volumes = self._volumes_of(half.session_id)
+                return {
+                    "epoch": half.epoch,
+                    "consistent": all(volume.consistent for volume in volumes),
+                    "dirty_bytes": sum(volume.dirty for volume in volumes),
+                    "blank": any(volume.blank for volume in volumes),
+                    "role": "secondary",
+                    "behind_seconds": 0.0,
+                }
+            case "release":
+                half.holds_hello = False
+            case "quiesce":
+                await self.drive(half)
+                if not half.in_step or half.row is None:
+                    raise Refused(409, "not_in_step")
+                half.quiesced = True
+                return {"version": half.row.version}
+            case "resume":
+                half.row = await self._ask(half, Call.ATTACH)
+                half.quiesced = False
+        return {}
+
+    # --- what a primary does by itself ---
+
+    async def drive(self, half: FakeHalf) -> None:
+        """Towards what is wanted, as far as it goes."""
+        if half.row is None:
+            half.row = await self._ask(half, Call.ATTACH)
+        if half.row is None:
+            half.serving, half.refusal = False, "superseded"
+            return
+        partner = self._partner(half)
+        if half.wanted["paused"] or partner is None:
+            half.in_step = False
+            await self._go_solo(half)
+        elif not half.in_step and not half.quiesced:
+            await self._resync(half, partner)
+        half.serving = half.row is not None and (half.in_step or half.permit)
+
+    def _partner(self, half: FakeHalf) -> "FakeHalf | None":
+        agent = self.world.agents[half.wanted["peer"]["site"]]
+        other = agent.halves.get(half.session_id)
+        if not agent.up or other is None or other.primary or other.epoch != half.epoch or other.holds_hello:
+            return None
+        return other
+
+    def partner_volume(self, half: FakeHalf, volume_id: str) -> FakeVolume:
+        """The other site's volume of the pair."""
+        agent = self.world.agents[half.wanted["peer"]["site"]]
+        other = agent.halves[half.session_id]
+        pair_id = next(m["pair_id"] for m in half.wanted["members"] if m["volume_id"] == volume_id)
+        name = next(m["volume_id"] for m in other.wanted["members"] if m["pair_id"] == pair_id)
+        return agent.volumes[name]
+
+    async def _go_solo(self, half: FakeHalf) -> None:
+        if not half.permit:
+            half.row = await self._ask(half, Call.REQUEST_SOLO)
+            half.permit = half.row is not None
+
+    async def _resync(self, half: FakeHalf, partner: FakeHalf) -> None:
+        names = [member["volume_id"] for member in half.wanted["members"]]
+        pairs = [(self.volumes[name], self.partner_volume(half, name)) for name in names]
+        assert half.row is not None
+        clean = all(
+            mine.generation == other.generation and not mine.dirty + other.dirty for mine, other in pairs
+        )
+        if not (half.row.state is RowState.IN_SYNC and clean and pairs[0][0].generation):
+            await self._go_solo(half)
+            half.row = await self._ask(half, Call.REQUEST_RESYNC)
+            if half.row is None:
+                return
+            self.world.next_generation += 1
+            for mine, other in pairs:
+                other.content, other.consistent, other.blank = mine.content, True, False
+                mine.blank, mine.dirty, other.dirty, mine.failed = False, 0, 0, 0
+                mine.generation = other.generation = f"g{self.world.next_generation}"
+            half.row = await self._ask(half, Call.REPORT_IN_SYNC)
+            if half.row is None:
+                return
+        assert all(mine.content == other.content for mine, other in pairs), "called equal, and are not"
+        half.permit, half.in_step = False, True
+
+    async def _ask(self, half: FakeHalf, call: Call) -> Row | None:
+        version = half.row.version if half.row is not None else 0
+        ask = Ask(call, epoch=half.epoch, site=self.site, version=version)
+        answer = await arbiter.call(self.world.database, half.session_id, ask)
+        if answer is Refusal.CHANGED:
+            half.row = None
+            half.permit = False
+        return answer if isinstance(answer, Row) else None
+
+    # --- telling ---
+
+    def _volumes_of(self, session_id: str) -> list[FakeVolume]:
+        return [volume for volume in self.volumes.values() if volume.session_id == session_id]
+
+    def actual(self, half: FakeHalf) -> Json:
+        """As the agreement spells it."""
+        row = half.row
+        members = [m for m in half.wanted["members"] if m["volume_id"] in self.volumes]
+        return {
+            "session_id": half.session_id,
+            "epoch": half.epoch,
+            "revision": half.wanted["revision"],
+            "role": half.wanted["role"],
+            "state": "fake",
+            "in_step": half.in_step,
+            "serving": half.serving,
+            "quiesced": half.quiesced,
+            "holds_hello": half.holds_hello,
+            "refusal": half.refusal,
+            "row": None if row is None else {"epoch": row.epoch, "state": row.state.value},
+            "permit": half.permit,
+            "link": {"up": half.in_step, "since": 0, "error": None},
+            "unanswered": {"writes": 0, "bytes": 0},
+            "connections": 0,
+            "resync": None,
+            "last_resync": None,
+            "volumes": [self._told(member) for member in members],
+        }
+
+    def _told(self, member: Json) -> Json:
+        volume = self.volumes[member["volume_id"]]
+        return {
+            "pair_id": member["pair_id"],
+            "volume_id": member["volume_id"],
+            "size_bytes": volume.size_bytes,
+            "generation": volume.generation,
+            "consistent": volume.consistent,
+            "blank": volume.blank,
+            "dirty_bytes": volume.dirty,
+            "dirty_chunks": volume.dirty // CHUNK,
+            "intent_extents": 0,
+            "failed_bytes": volume.failed,
+        }
