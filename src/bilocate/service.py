@@ -1,6 +1,7 @@
 """The only place that wires the parts together: a controller's process and an agent's."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
@@ -31,6 +32,7 @@ def run_controller(config: Path) -> None:
     :raises ConfigError, KeyFileError, DatabaseUnavailable, OSError: it can't start; nothing was begun.
     """
     configure_logging()
+    os.umask(0o077)  # the database holds the names of exports, by which anyone who knows them can write
     uvloop.run(_controller(load_controller_config(config)))
 
 

@@ -57,10 +57,10 @@ class Barriers:
         if self._running is None and self._waiting and self._waiting[0].ready():
             self._begin(self._waiting.popleft())
 
-    def trim(self) -> None:
-        """Past the bound of intents a flush of our own makes room (rule 27)."""
+    def trim(self, failed: Callable[[int], None]) -> None:
+        """Past the bound of intents a flush of our own makes room (rule 27); `failed(errno)` if it can't."""
         if self._running is None and not self._waiting and self._count() > self._intents_max:
-            self._begin(_Barrier(lambda: True, lambda errno: None, False))
+            self._begin(_Barrier(lambda: True, lambda errno: failed(errno) if errno else None, False))
 
     def _begin(self, barrier: _Barrier) -> None:
         self._running = barrier

@@ -136,8 +136,11 @@ class Flushes:
     # --- intents ---
 
     def trim(self) -> None:
-        """Past the bound of intents a flush of our own makes room (rule 27)."""
-        if not self.running and self._count() > self._intents_max:
+        """Past the bound of intents a flush of our own makes room (rule 27).
+
+        Not while it could not: without link and permit no intent may go, nor after a flush that failed.
+        """
+        if self._path.open and not self.running and not self._errno and self._count() > self._intents_max:
             self._begin(drop_all=False)
 
     def _count(self) -> int:

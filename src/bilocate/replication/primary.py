@@ -278,6 +278,8 @@ class PrimaryHalf:
             self._asked_permit = False
         if starting:
             self.flushes.abandon()
+        if self.quiesced:
+            self.view.forget()  # UNDO: a switchover may be committed with the version that was told: raise it first
         self.move(E.LINK_LOST)
         self._quiesce.fail("lost_link", f"the link was lost: {reason}")
 

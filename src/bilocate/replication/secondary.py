@@ -301,6 +301,10 @@ class SecondaryHalf:
         self.commit(each.fail(extents_of(request.offset, request.length)), lambda now: None)
         self._fail(f"a write at {request.offset} of volume {each.record.volume_id} failed", errno)
 
+    def _flush_failed(self, errno: int) -> None:
+        """STICKY, of a flush that nobody asked for: the row must not go on saying that this copy has everything."""
+        self._fail(f"the disks can't flush: errno {errno}", errno)
+
     def _fail(self, reason: str, errno: int) -> None:
         self.ports.log("secondary_failed", reason=reason, errno=errno)
         if self.link is not None:
@@ -378,7 +382,7 @@ class SecondaryHalf:
         applier = self._appliers.get(self.link) if self.link is not None else None
         if applier is not None:
             applier.confirm()
-            self._barriers.trim()
+            self._barriers.trim(self._flush_failed)
 
     def tick(self, now: float) -> None:
         """Heartbeat."""

@@ -1,0 +1,87 @@
+"""`python -m tests.replication.mutations [RULE] [--seeds N]`: break the rules one by one, and see who notices.
+
+Each broken copy of the core is made in a temporary directory; the project's own files are not touched.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.replication.mutations.known import Mutation, known
+
+ROOT = Path(__file__).parents[3]
+SECONDS = 120
+
+
+def main() -> int:
+    """0 when every mutation was noticed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("rule", nargs="?", default="")
+    parser.add_argument(
+        "--seeds", type=int, default=0, help="also run so many seeds of the simulation on each"
+    )
+    args = parser.parse_args()
+    missed = 0
+    for mutation in known():
+        if args.rule and args.rule != mutation.rule:
+            continue
+        said = _try(mutation, args.seeds)
+        missed += said.startswith("NOT")
+        print(f"{mutation.rule:12} {mutation.file:32} {said}", flush=True)
+    print(f"{missed} not noticed")
+    return 1 if missed else 0
+
+
+def _try(mutation: Mutation, seeds: int) -> str:
+    with tempfile.TemporaryDirectory() as place:
+        shutil.copytree(ROOT / "src", Path(place) / "src")
+        file = Path(place) / "src" / "bilocate" / mutation.file
+        broken = mutation.applied(file.read_text())
+        if broken is None:
+            return "NOT APPLIED: its lines are not there, or more than once"
+        file.write_text(broken)
+        said = _noticed_by_tests(mutation, place)
+        if seeds:
+            said += f"; seeds: {_noticed_by_seeds(place, seeds)}"
+        return said
+
+
+def _noticed_by_tests(mutation: Mutation, place: str) -> str:
+    words = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=20", "tests/replication"]
+    done = _run(place, [*words, "-k", mutation.tests or mutation.rule])
+    if done is not None and done.returncode == 0:
+        return f"equivalent: {mutation.equivalent}" if mutation.equivalent else "NOT NOTICED"
+    if done is not None and done.returncode != 1:
+        return f"NOT RUN: {done.stdout[-300:]}"
+    failed = [line for line in (done.stdout if done else "").splitlines() if line.startswith("FAILED")]
+    return f"noticed by {failed[0].split('::')[1].split(' ')[0]}" if failed else "noticed: it hangs"
+
+
+def _noticed_by_seeds(place: str, seeds: int) -> str:
+    done = _run(place, ["-m", "tests.sim", "1", str(seeds)])
+    lines = done.stdout.splitlines() if done is not None else ["it hangs"]
+    return lines[-1] if lines else "no answer"
+
+
+def _run(place: str, words: list[str]) -> "subprocess.CompletedProcess[str] | None":
+    environment = {**os.environ, "PYTHONPATH": str(Path(place) / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

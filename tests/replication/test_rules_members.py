@@ -1,0 +1,115 @@
+"""MEMBERS: pairs join or leave a group while it is paused; hosts stay connected, evidence stays where it is."""
+
+from dataclasses import replace
+
+from tests.replication.scene import SMALL, Scene, in_step
+from tests.sim.world.scheduler import Kind
+from tests.sim.world.world import SESSION, A, B
+
+from bilocate.domain.arbiter import RowState, worst_of
+from bilocate.replication.wanted import OlderWanted
+
+
+def _paused(scene: Scene) -> None:
+    scene.world.controller.set_paused(SESSION, True)
+    scene.wait(A, "solo")
+    scene.run(0.1)
+
+
+def test_MEMBERS_a_new_row_is_no_better_than_the_worst_of_the_old() -> None:
+    assert worst_of([RowState.IN_SYNC, RowState.SYNCING, RowState.STALE]) is RowState.SYNCING
+    assert worst_of([RowState.IN_SYNC, RowState.STALE]) is RowState.STALE
+    assert worst_of([RowState.IN_SYNC]) is RowState.IN_SYNC
+    assert worst_of([]) is RowState.STALE
+
+
+def test_MEMBERS_a_pair_leaves_into_a_session_of_its_own_and_hosts_stay_connected() -> None:
+    scene = in_step([SMALL, SMALL])
+    _paused(scene)
+    dirty = scene.until_answered(scene.hosts[1].write(3))
+    scene.world.controller.regroup({SESSION: [0], "single": [1]})
+    under_way = [host.write(8) for host in scene.hosts]
+    scene.run(1.0)
+    for op in under_way:
+        scene.until_answered(op)
+    assert all(host.connection is not None for host in scene.hosts)
+    for session_id in (SESSION, "single"):
+        scene.world.controller.set_paused(session_id, False)
+        assert scene.world.run_until(lambda session_id=session_id: scene.world.in_step(session_id), 10.0)  # type: ignore[misc]
+    scene.run(0.1)
+    scene.watch.evidence.equal("both in step")
+    assert scene.writer(B, 3, volume=1) == dirty.number
+    assert len(scene.told(A, "single")["volumes"]) == 1
+
+
+def test_MEMBERS_two_sessions_become_one() -> None:
+    scene = in_step([SMALL, SMALL])
+    _paused(scene)
+    scene.world.controller.regroup({SESSION: [0], "single": [1]})
+    scene.run(1.0)
+    scene.world.controller.regroup({SESSION: [0, 1]})
+    scene.run(1.0)
+    scene.world.controller.set_paused(SESSION, False)
+    scene.until_in_step()
+    assert scene.told(A, "single")["state"] == "stopped"
+    assert all(host.connection is not None for host in scene.hosts)
+
+
+def test_MEMBERS_a_session_whose_volumes_were_taken_stays_stopped_after_a_restart() -> None:
+    scene = in_step([SMALL])
+    _paused(scene)
+    scene.world.controller.regroup({"another": [0]})
+    scene.run(1.0)
+    assert scene.told(A, SESSION)["state"] == "stopped"
+    scene.restart(A)
+    scene.run(0.1)
+    assert scene.told(A, SESSION)["state"] == "stopped"
+    scene.wait_for("another", A, "solo")
+
+
+def test_MEMBERS_a_volume_that_a_later_epoch_took_is_not_given_back_to_an_earlier_one() -> None:
+    scene = in_step([SMALL])
+    _paused(scene)
+    old = scene.world.controller.wanted(SESSION, A)
+    scene.world.controller.regroup({"another": [0]})
+    scene.run(1.0)
+    answers: list[object] = []
+    scene.a.put_session(SESSION, old, answers.append)
+    scene.a.put_session("third", replace(old, epoch=old.epoch), answers.append)
+    assert all(isinstance(answer, OlderWanted) for answer in answers)
+    assert scene.told(A, "another")["serving"]
+
+
+def test_MEMBERS_what_a_disk_still_has_ends_before_the_new_session_begins() -> None:
+    """w1 is at A's slow disk when the session changes: carried out anew later, it would lie over a newer write."""
+    scene = in_step([SMALL])
+    _paused(scene)
+    disk = scene.hold(Kind.DISK, A, "WRITE")
+    w1 = scene.host.write(0)
+    scene.run(0.02)
+    scene.world.controller.regroup({"another": [0]})
+    scene.run(0.5)
+    assert scene.told(A, "another") == {}
+    scene.release(disk)
+    scene.until_answered(w1)
+    w2 = scene.until_answered(scene.host.write(0))
+    scene.run(0.2)
+    assert scene.writer(A, 0) == w2.number
+
+
+def test_MEMBERS_ending_a_session_forgets_the_pairs_past() -> None:
+    scene = in_step([SMALL])
+    scene.world.controller.reconciling = False
+    answers: list[object] = []
+    epoch = scene.world.arbiter.rows[SESSION].epoch
+    scene.a.delete_session(SESSION, epoch - 1, answers.append)
+    assert isinstance(answers.pop(), OlderWanted)
+    scene.a.delete_session(SESSION, epoch, answers.append)
+    scene.run(0.1)
+    assert answers == [None]
+    record = scene.durable(A)
+    assert record.generation == ""
+    assert not record.intents
+    assert not record.dirty
+    assert not record.failed
+    assert SESSION not in scene.a.ledger.sessions

@@ -1,0 +1,500 @@
+"""Rules 13 to 17 of docs/safety.md: resync. A is the primary, B the secondary."""
+
+import errno
+from dataclasses import replace
+
+import pytest
+from tests.replication.scene import SMALL, Scene, in_step, solo
+from tests.sim.world.disk import SECTOR, Failure
+from tests.sim.world.scheduler import Kind
+from tests.sim.world.world import KIB, SESSION, A, B
+
+from bilocate.domain.geometry import CHUNK_BYTES
+from bilocate.replication.records import Role
+from bilocate.replication.wanted import CannotPromote
+
+CHUNK = CHUNK_BYTES // SECTOR  # in sectors
+
+
+def _names(scene: Scene, site: str) -> list[str]:
+    """Frames that are parked on their way to a site."""
+    return [event.name for event in scene.parked(Kind.FRAME, site)]
+
+
+# --- 13 SET ---
+
+
+def test_SET_what_is_dirty_here_is_copied_and_nothing_else() -> None:
+    scene = solo()
+    write = scene.until_answered(scene.host.write(2 * CHUNK))
+    scene.join()
+    scene.until_in_step()
+    assert scene.writer(B, 2 * CHUNK) == write.number
+    resync = scene.told(A)["last_resync"]
+    assert resync["differing_bytes"] == CHUNK_BYTES
+    assert resync["total_bytes"] <= SMALL
+
+
+def test_SET_intents_are_compared_too() -> None:
+    """w1 was at A's disk only when A's process ended: nothing but its intent knows of it."""
+    scene = in_step()
+    frames = scene.hold(Kind.FRAME, B, "WRITE")
+    w1 = scene.host.write(0)
+    scene.run(0.01)
+    scene.part()
+    scene.a.kill()
+    scene.release(frames)
+    scene.a.start()
+    scene.wait(A, "solo")
+    scene.join()
+    scene.until_in_step()
+    assert scene.writer(A, 0) == scene.writer(B, 0) == w1.number
+
+
+def test_SET_failed_extents_are_compared_too() -> None:
+    scene = in_step()
+    scene.world.disk(0, A).failures.append(Failure("write", errno.EIO, 0, SECTOR))
+    scene.host.write(0)
+    scene.run()
+    scene.world.disk(0, A).failures.clear()
+    ports = scene.a.sessions[SESSION]
+    ports.volumes[0].marks.record.intents.clear()  # were it not for the mark, nothing would tell
+    scene.world.controller.set_paused(SESSION, True)
+    scene.wait(A, "solo")
+    scene.world.controller.set_paused(SESSION, False)
+    scene.until_in_step()
+    assert scene.writer(A, 0) == scene.writer(B, 0)
+    assert not scene.durable(A).failed
+
+
+def test_SET_what_the_secondary_suspects_is_compared_too() -> None:
+    """After a lossy failover B holds alone what it was answered for: only B's dirty bits tell of it."""
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    failover = scene.world.controller.failover(SESSION, allow_data_loss=True)
+    scene.run(1.0)
+    assert failover.done
+    assert scene.writer(A, 0)
+    assert not scene.durable(B).dirty
+    assert not scene.durable(B).intents
+    scene.join()
+    scene.world.controller.set_paused(SESSION, False)
+    scene.until_in_step()
+    assert scene.writer(A, 0) == scene.writer(B, 0) == 0
+
+
+def test_SET_is_taken_after_the_secondarys_hello_so_that_nothing_solo_is_missed() -> None:
+    scene = solo()
+    scene.join()
+    with scene.holding(Kind.FRAME, A, "READY"):
+        scene.wait(A, "marking")
+        write = scene.until_answered(scene.host.write(3 * CHUNK))  # under the permit, behind the welcome
+    scene.until_in_step()
+    assert scene.writer(B, 3 * CHUNK) == write.number
+
+
+def test_SET_every_host_write_from_then_on_goes_on_the_link_inside_the_set_or_not() -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    scene.join()
+    with scene.holding(Kind.FRAME, A, "HASHES"):
+        scene.wait(A, "copying")
+        outside = scene.until_answered(scene.host.write(3 * CHUNK))
+        scene.run(0.01)
+        assert scene.writer(B, 3 * CHUNK) == outside.number
+    scene.until_in_step()
+
+
+def test_SET_holes_stay_holes() -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    scene.until_answered(scene.host.zero(0))
+    scene.join()
+    frames = scene.hold(Kind.FRAME, B, "COPY")
+    scene.run(0.2)
+    assert not _names(scene, B)
+    scene.release(frames)
+    scene.until_in_step()
+
+
+def test_GENCHK_a_secondary_of_another_past_is_compared_whole() -> None:
+    """B's ledger says clean, of another generation; its content differs where neither side has a mark."""
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    scene.until_answered(scene.host.flush())
+    scene.b.kill()
+    record = scene.durable(B)
+    record.generation = "of another pair"
+    record.intents.clear()
+    for site in (A, B):
+        scene.durable(site).intents.clear()
+    scene.a.kill()
+    scene.world.disk(0, B).cache.clear()
+    scene.b.start()
+    scene.a.start()
+    scene.until_in_step()
+    assert scene.writer(B, 0) == scene.writer(A, 0) != 0
+
+
+def test_GENCHK_the_first_resync_compares_everything() -> None:
+    scene = Scene([SMALL])
+    scene.world.disk(0, B).write(3 * CHUNK_BYTES, SECTOR, bytes(range(256)) * 2, scene.world.rng)
+    assert scene.world.run_until(scene.world.in_step, 5.0)
+    scene.check()
+
+
+# --- 14 ORDER ---
+
+
+def test_ORDER_the_row_is_marked_before_the_secondary_is_told() -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    with scene.holding(Kind.ASK, A, "REQUEST_RESYNC"):
+        scene.join()
+        scene.run(0.2)
+        assert scene.state(A) == "marking"
+        assert scene.state(B) == "welcomed"
+        assert scene.durable(B).consistent
+    scene.until_in_step()
+
+
+def test_ORDER_the_secondary_persists_inconsistent_before_the_first_chunk_comes() -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    ledger = scene.hold(Kind.LEDGER, B)
+    scene.join()
+    scene.run(0.2)
+    assert scene.row() == "syncing"
+    assert scene.state(A) == "marking"
+    assert scene.durable(B).consistent
+    assert scene.writer(B, 0) == 0
+    scene.release(ledger)
+    with scene.holding(Kind.FRAME, B, "COPY"):
+        scene.run(0.1)
+        assert not scene.durable(B).consistent
+    scene.until_in_step()
+    assert scene.durable(B).consistent
+
+
+def test_ORDER_a_copy_that_a_resync_was_writing_is_never_promoted() -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    scene.join()
+    with scene.holding(Kind.FRAME, B, "COPY"):
+        scene.wait(B, "receiving")
+        scene.run(0.05)
+        scene.part()
+        failover = scene.world.controller.failover(SESSION, allow_data_loss=True)
+        scene.run(0.5)
+        assert not failover.done
+        assert "inconsistent" in str(failover.error)
+        scene.restart(B)
+        answers: list[object] = []
+        wanted = replace(
+            scene.world.controller.wanted(SESSION, B), epoch=99, role=Role.PRIMARY, allow_dirty=True
+        )
+        scene.world.controller.reconciling = False
+        scene.run(0.05)
+        scene.b.put_session(SESSION, wanted, answers.append)
+        assert isinstance(answers[0], CannotPromote)
+
+
+def test_ORDER_a_permit_is_held_while_copying_so_hosts_are_answered_without_the_secondary() -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    scene.join()
+    with scene.holding(Kind.FRAME, A):
+        scene.run(0.01)
+        scene.until_answered(scene.host.write(1))
+
+
+# --- 15 LOCKCOPY, ENDSENT ---
+
+
+def test_LOCKCOPY_no_write_begins_between_the_reading_of_a_chunk_and_its_sending() -> None:
+    """The chunk as read is older than w2: it must not reach B behind w2."""
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    scene.world.delays.chunks_early = True  # what is read shows the moment of the question
+    scene.join()
+    with scene.holding(Kind.CHUNKS, A):
+        scene.run(0.2)
+        assert scene.parked(Kind.CHUNKS, A)
+        w2 = scene.host.write(0)
+        scene.run(0.01)
+    scene.until_answered(w2)
+    scene.until_in_step()
+    assert scene.writer(B, 0) == w2.number
+
+
+def test_LOCKCOPY_a_chunk_is_not_read_while_a_write_into_it_is_under_way() -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    scene.world.delays.chunks_early = True
+    disk = scene.hold(Kind.DISK, A, "WRITE")
+    w2 = scene.host.write(0)
+    scene.join()
+    scene.run(0.2)
+    assert scene.state(A) == "copying"
+    scene.release(disk)
+    scene.until_answered(w2)
+    scene.until_in_step()
+    assert scene.writer(B, 0) == w2.number
+
+
+def test_ENDSENT_the_end_waits_for_writes_that_are_not_on_the_link() -> None:
+    """w was begun before the link was there, its disk is slow: it is in the set, and the end comes behind it."""
+    scene = solo()
+    disk = scene.hold(Kind.DISK, A, "WRITE")
+    write = scene.host.write(0)
+    scene.run(0.01)
+    scene.join()
+    scene.run(0.3)
+    assert scene.state(A) == "copying"
+    assert scene.told(A)["permit"]
+    scene.release(disk)
+    scene.until_answered(write)
+    scene.until_in_step()
+    assert scene.writer(B, 0) == write.number
+
+
+def test_ENDSENT_a_write_answered_under_the_permit_is_at_the_secondary_before_the_end() -> None:
+    """w is answered under the permit while chunks are copied; its frame is slow. END must come behind it."""
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    scene.join()
+    frames = scene.hold(Kind.FRAME, A, "HASHES")
+    scene.wait(A, "copying")
+    hold = scene.hold(Kind.DISK, B, "WRITE")
+    write = scene.until_answered(scene.host.write(3 * CHUNK))
+    scene.release(frames)
+    scene.run(0.1)
+    assert scene.row() == "syncing"
+    assert not scene.durable(B).consistent
+    scene.release(hold)
+    scene.until_in_step()
+    assert scene.writer(B, 3 * CHUNK) == write.number
+
+
+# --- 16 END ---
+
+
+def test_PERMITLATE_from_the_end_on_nothing_is_answered_without_the_secondary() -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    scene.join()
+    hold = scene.hold(Kind.LEDGER, A, "PutVolume")
+    scene.wait(A, "draining")
+    with scene.holding(Kind.DISK, B, "WRITE"):
+        write = scene.host.write(0)
+        scene.run(0.02)
+        assert scene.writer(A, 0) == write.number
+        assert not write.ok
+        assert not scene.told(A)["permit"]
+    scene.release(hold)
+    scene.until_answered(write)
+    scene.until_in_step()
+
+
+def test_PERMITLATE_in_step_there_is_no_permit_left() -> None:
+    scene = solo()
+    scene.join()
+    scene.until_in_step()
+    with scene.holding(Kind.FRAME, B, "WRITE"):
+        write = scene.host.write(0)
+        scene.run(0.05)
+        assert not write.ok
+    scene.until_answered(write)
+
+
+def test_PGEN_the_pending_generation_is_durable_before_END_is_sent() -> None:
+    scene = solo()
+    scene.join()
+    hold = scene.hold(Kind.LEDGER, A, "PutVolume")
+    scene.wait(A, "draining")
+    scene.run(0.05)
+    assert scene.state(B) == "receiving"
+    scene.deliver(Kind.LEDGER, A, "PutVolume")
+    assert scene.durable(A).pending_generation
+    scene.release(hold)
+    scene.until_in_step()
+    assert not scene.durable(A).pending_generation
+
+
+def test_PGEN_a_secondary_of_the_pending_generation_is_not_compared_whole() -> None:
+    """B has ended the resync, A died before its last commit: both know the same content by two names."""
+    scene = solo([4 * 4096 * KIB])
+    scene.until_answered(scene.host.write(0))
+    scene.join()
+    hold = scene.hold(Kind.FRAME, A, "ENDED")
+    scene.wait(A, "sealing")
+    scene.run(0.02)
+    assert scene.durable(B).generation == scene.durable(A).pending_generation != ""
+    scene.a.kill()
+    scene.release(hold)
+    scene.a.start()
+    scene.until_in_step()
+    assert scene.told(A)["last_resync"]["total_bytes"] <= 4096 * KIB
+    assert scene.told(A)["last_resync"]["link_bytes"] < 64 * KIB
+
+
+def test_CLEARLAST_the_marks_stay_until_the_secondary_has_ended() -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    scene.join()
+    hold = scene.hold(Kind.FRAME, A, "ENDED")
+    scene.wait(A, "sealing")
+    scene.run(0.02)
+    record = scene.a.sessions[SESSION].volumes[0].marks.record
+    assert 0 in record.dirty
+    assert scene.durable(A).generation != scene.durable(B).generation
+    scene.release(hold)
+    scene.until_in_step()
+    assert not scene.durable(A).dirty
+    assert not record.dirty
+
+
+def test_CLEARLAST_generation_and_marks_go_in_one_commit() -> None:
+    scene = solo()
+    scene.join()
+    hold = scene.hold(Kind.LEDGER, A)
+    scene.wait(A, "draining")
+    scene.run(0.01)
+    scene.deliver(Kind.LEDGER, A)
+    scene.wait(A, "sealing")
+    scene.run(0.05)
+    (commit,) = scene.parked(Kind.LEDGER, A)
+    assert [type(change).__name__ for change in commit.detail] == ["PutVolume", "ClearMarks"]  # type: ignore[attr-defined]
+    assert scene.row() == "syncing"  # the row is told last
+    scene.release(hold)
+    scene.until_in_step()
+
+
+def test_CLEARLAST_at_the_secondary_consistent_generation_and_marks_go_in_one_commit() -> None:
+    scene = solo()
+    scene.restart(B)
+    scene.join()
+    hold = scene.hold(Kind.LEDGER, B)
+    scene.run(0.1)
+    scene.deliver(Kind.LEDGER, B)  # inconsistent
+    scene.run(0.1)
+    (commit,) = scene.parked(Kind.LEDGER, B)
+    assert [type(change).__name__ for change in commit.detail] == ["PutVolume", "ClearMarks"]  # type: ignore[attr-defined]
+    assert not scene.durable(B).consistent
+    scene.release(hold)
+    scene.until_in_step()
+
+
+def test_END_the_secondary_flushes_before_it_calls_itself_consistent() -> None:
+    scene = solo()
+    write = scene.until_answered(scene.host.write(0))
+    scene.join()
+    with scene.holding(Kind.FLUSH, B):
+        scene.wait(A, "sealing")
+        scene.run(0.1)
+        assert not scene.durable(B).consistent
+    scene.until_in_step()
+    scene.b.cut_power()
+    assert scene.writer(B, 0) == write.number
+
+
+def test_END_dirty_bits_that_were_made_during_the_resync_go_with_the_others() -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(3 * CHUNK))
+    scene.join()
+    with scene.holding(Kind.FRAME, A, "HASHES"):
+        scene.wait(A, "copying")
+        scene.until_answered(scene.host.write(0))
+        assert scene.told(A)["volumes"][0]["dirty_bytes"]
+    scene.until_in_step()
+    assert not scene.told(A)["volumes"][0]["dirty_bytes"]
+
+
+# --- 6 FAILEND ---
+
+
+@pytest.mark.parametrize("state", ["copying", "sealing"])
+def test_FAILEND_a_local_failure_ends_the_resync_that_is_under_way(state: str) -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    scene.join()
+    name = "HASHES" if state == "copying" else "ENDED"
+    hold = scene.hold(Kind.FRAME, A, name)
+    scene.wait(A, state)
+    scene.world.disk(0, A).failures.append(
+        Failure("write", errno.EIO, 5 * CHUNK_BYTES, 5 * CHUNK_BYTES + SECTOR)
+    )
+    failed = scene.host.write(5 * CHUNK)
+    scene.run(0.02)
+    scene.world.disk(0, A).failures.clear()
+    assert scene.state(A) in ("solo", "tripped")
+    scene.release(hold)
+    scene.until_in_step()
+    assert failed.errno == errno.EIO
+    assert scene.writer(A, 5 * CHUNK) == scene.writer(B, 5 * CHUNK)
+
+
+# --- 17 BLANK ---
+
+
+def test_BLANK_a_secondary_without_a_ledger_is_never_promoted_and_copied_whole() -> None:
+    scene = in_step()
+    write = scene.until_answered(scene.host.write(0))
+    scene.b.kill()
+    scene.b.ledger.lose()
+    with scene.holding(Kind.FRAME, A, "WELCOME"):
+        scene.b.start()
+        scene.run(0.3)
+        told = scene.told(B)["volumes"][0]
+        assert told["blank"]
+        assert not told["consistent"]
+        for allow in (False, True):
+            failover = scene.world.controller.failover(SESSION, allow_data_loss=allow)
+            scene.run(0.3)
+            assert not failover.done
+    scene.until_in_step()
+    assert scene.told(A)["last_resync"]["total_bytes"] == SMALL
+    assert scene.writer(B, 0) == write.number
+
+
+def test_BLANK_a_primary_without_a_ledger_pulls_everything_from_a_secondary_in_step() -> None:
+    """Its disk is older than the secondary's: nothing but the whole comparison would tell."""
+    scene = in_step()
+    write = scene.until_answered(scene.host.write(0))
+    scene.a.kill()
+    scene.a.ledger.lose()
+    scene.world.disk(0, A).cache.clear()
+    scene.a.start()
+    scene.until_in_step()
+    assert scene.writer(A, 0) == write.number
+    assert not scene.durable(A).blank
+    assert scene.durable(A).generation == scene.durable(B).generation
+
+
+def test_BLANK_a_primary_without_a_ledger_serves_nobody_while_the_secondary_is_away() -> None:
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    scene.b.kill()
+    scene.a.kill()
+    scene.a.ledger.lose()
+    scene.a.start()
+    scene.run(3.0)
+    assert not scene.connects(A)
+    assert "says that this copy is the truth" in str(scene.told(A)["refusal"])
+    scene.b.start()
+    scene.run(1.0)
+
+
+def test_BLANK_unless_an_operator_says_that_its_copy_is_the_truth() -> None:
+    scene = in_step()
+    write = scene.until_answered(scene.host.write(0))
+    scene.b.kill()
+    scene.a.kill()
+    scene.a.ledger.lose()
+    scene.a.start()
+    scene.run(1.0)
+    scene.world.controller.set_paused(SESSION, False, trust_blank=True)
+    scene.wait(A, "solo")
+    scene.b.start()
+    scene.until_in_step()
+    assert scene.writer(B, 0) == write.number

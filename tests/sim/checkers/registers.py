@@ -1,0 +1,178 @@
+"""Every sector as a register: which of the writes that hosts made may be found there at a given moment.
+
+A value is too old when something else took its place before the moment: a write that was answered, or a value
+that a host has read, which began only after the value in question had taken effect. Writes under way may be
+found or not.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from tests.sim.world.disk import Disk
+from tests.sim.world.history import NEVER, History, HostOp, writer_of
+from tests.sim.world.observers import Observers
+
+from bilocate.replication.requests import Op
+
+Must = Callable[[HostOp], bool]
+ZEROS = 0
+
+
+def was_answered(op: HostOp) -> bool:
+    """The usual must: what a host was told is done."""
+    return op.ok
+
+
+@dataclass(slots=True)
+class SectorLog:
+    """What happened to one sector since the branch began."""
+
+    base: int = ZEROS  # who had written it then
+    writes: list[HostOp] = field(default_factory=list)
+    claims: list[tuple[int, int, int]] = field(default_factory=list)  # reads: (issued, answered, writer)
+    seen: dict[int, int] = field(default_factory=dict)  # writer → when a read that returned it was answered
+
+    def candidates(self, writer: int) -> list[HostOp | None]:
+        """Who may have put this content there: writes of the branch, None for its base."""
+        out: list[HostOp | None] = [None] if writer == self.base else []
+        if writer == ZEROS:
+            return out + [op for op in self.writes if op.op is Op.ZERO]
+        return out + [op for op in self.writes if op.number == writer]
+
+
+class Branch:
+    """One history without loss: it began with what some disks held, at `began`."""
+
+    def __init__(self, history: History, began: int) -> None:
+        self._history = history
+        self._began = began
+        self.logs: dict[tuple[int, int], SectorLog] = {}
+
+    def log(self, volume: int, sector: int) -> SectorLog:
+        """The log of one sector, made when it is first needed."""
+        log = self.logs.get((volume, sector))
+        if log is None:
+            log = self.logs[volume, sector] = SectorLog()
+        return log
+
+    def why_not(
+        self,
+        volume: int,
+        sector: int,
+        writer: int,
+        moment: int,
+        must: Must = was_answered,
+        claims: bool = True,
+    ) -> str | None:
+        """Why this writer's content must not be found at `moment`; None if it may."""
+        log = self.logs.get((volume, sector))
+        if log is None:
+            return None if writer == ZEROS else f"write {writer} is there, of which nothing is known"
+        candidates = log.candidates(writer)
+        if not candidates:
+            return f"write {writer} is there, which is not of this history"
+        why = None
+        for candidate in candidates:
+            end = self._began if candidate is None else min(candidate.effect_end, log.seen.get(writer, NEVER))
+            why = self._superseded(log, writer, end, moment, must, claims)
+            if why is None:
+                return None
+        return f"{'zeros are' if writer == ZEROS else f'write {writer} is'} there, but {why}"
+
+    def why_not_disks(
+        self, disks: list[Disk], moment: int, must: Must = was_answered, claims: bool = True
+    ) -> str | None:
+        """The same for all that the disks hold, one disk per volume."""
+        for volume, disk in enumerate(disks):
+            for sector in sorted({sector for of, sector in self.logs if of == volume} | disk.cache.keys()):
+                content = disk.cache.get(sector)
+                writer = ZEROS if content is None else writer_of(volume, sector, content)
+                why = self.why_not(volume, sector, writer, moment, must, claims)
+                if why is not None:
+                    return f"sector {sector} of volume {volume}: {why}"
+        return None
+
+    def newest(self, disks: list[Disk]) -> int:
+        """The moment at which the last of the branch's writes that the disks show was asked for."""
+        newest = 0
+        for volume, disk in enumerate(disks):
+            for sector, content in disk.cache.items():
+                writer = writer_of(volume, sector, content)
+                log = self.logs.get((volume, sector))
+                if log is not None and writer not in (ZEROS, log.base):
+                    newest = max(newest, self._history.by_number[writer].issued)
+        return newest
+
+    def _superseded(
+        self, log: SectorLog, writer: int, end: int, moment: int, must: Must, claims: bool
+    ) -> str | None:
+        for op in log.writes:
+            same = op.number == writer or (writer == ZEROS and op.op is Op.ZERO)
+            if op.issued > end and op.answered < moment and not same and must(op):
+                return f"write {op.number} was answered after it"
+        if claims:
+            for issued, answered_at, value in log.claims:
+                if (
+                    issued > end
+                    and answered_at < moment
+                    and value != writer
+                    and not self._undefined(log, value)
+                ):
+                    return f"write {value} was read after it"
+        return None
+
+    def _undefined(self, log: SectorLog, writer: int) -> bool:
+        """After an error nobody is promised what is there."""
+        if writer == ZEROS:
+            return any(op.errno for op in log.writes if op.op is Op.ZERO)
+        return bool(self._history.by_number[writer].errno)
+
+
+class Registers(Observers):
+    """Takes in what hosts do.
+
+    `now` is the branch in production. After a lossy failover the old site may go on in isolation: what it answers
+    goes on in the branch that it had, for it may be promoted again. `lawful` says which site's answers count now.
+    """
+
+    def __init__(self, history: History, lawful: Callable[[str], bool]) -> None:
+        self.history = history
+        self._lawful = lawful
+        self.now = Branch(history, 0)
+        self.past: list[Branch] = []
+        self._of_site: dict[str, Branch] = {}
+
+    def counts(self, op: HostOp) -> bool:
+        """Whether the request belongs to the present branch, at a lawful site."""
+        return op.branch == self.history.branch and self._lawful(op.site)
+
+    def issued(self, op: HostOp) -> None:
+        if op.op in (Op.WRITE, Op.ZERO):
+            branch = self.now if self._lawful(op.site) else self._of_site.get(op.site, self.now)
+            if branch is not self.now or self._lawful(op.site):
+                for sector in op.sectors:
+                    branch.log(op.volume, sector).writes.append(op)
+
+    def answered(self, op: HostOp) -> None:
+        if op.op is not Op.READ or op.errno or not self.counts(op):
+            return
+        for sector, writer in zip(op.sectors, op.found, strict=True):
+            log = self.now.log(op.volume, sector)
+            log.claims.append((op.issued, op.answered, writer))
+            if writer != ZEROS:  # zeros do not tell who wrote them
+                log.seen.setdefault(writer, op.answered)
+
+    def served(self, site: str) -> None:
+        if self._lawful(site):
+            self._of_site[site] = self.now
+
+    def rebase(self, site: str, disks: Iterable[Disk]) -> None:
+        """A new branch: what these disks of the site, one per volume, hold is the truth from now on."""
+        self.past.append(self.now)
+        self.history.branch += 1
+        self.now = self._of_site[site] = Branch(self.history, self.history.tick())
+        for volume, disk in enumerate(disks):
+            for sector, content in disk.cache.items():
+                writer = writer_of(volume, sector, content)
+                if writer != ZEROS:
+                    self.now.logs[volume, sector] = SectorLog(writer)

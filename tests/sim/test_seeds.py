@@ -1,0 +1,31 @@
+"""Random worlds: everything goes wrong, then all is healed, and every promise must have been kept.
+
+SIM_SEEDS and SIM_FIRST say how many and from where on; `python -m tests.sim SEED` replays one with its trace.
+"""
+
+import os
+
+import pytest
+from tests.sim.story import Story
+
+FIRST = int(os.environ.get("SIM_FIRST", "1"))
+COUNT = int(os.environ.get("SIM_SEEDS", "60"))
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
+def test_every_promise_is_kept(seed: int) -> None:
+    try:
+        told = Story(seed).run()
+    except Exception as error:
+        raise AssertionError(f"seed {seed}: {error}; replay it: python -m tests.sim {seed}") from error
+    assert told.requests > 0
+
+
+def test_the_same_seed_gives_the_same_trace() -> None:
+    traces = []
+    for _ in range(2):
+        story = Story(FIRST + 6, trace=True)
+        story.run()
+        traces.append(story.world.trace.text())
+    assert traces[0] == traces[1]
+    assert len(traces[0].splitlines()) > 500

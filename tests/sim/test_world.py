@@ -1,0 +1,203 @@
+"""The world does as it says, and its checkers notice what they are for."""
+
+import errno
+from random import Random
+
+import pytest
+from tests.sim.checkers.registers import Branch
+from tests.sim.checkers.violation import Violation
+from tests.sim.checkers.watch import Watch
+from tests.sim.world.channel import Channel
+from tests.sim.world.disk import SECTOR, ZERO, Disk, Failure
+from tests.sim.world.history import History, HostOp, content_of, writer_of
+from tests.sim.world.scheduler import Kind, Scheduler
+from tests.sim.world.trace import Trace
+from tests.sim.world.world import KIB, SESSION, A, B, World
+
+from bilocate.replication.requests import Op
+
+SIZE = 320 * KIB + SECTOR
+ONE, TWO = bytes([1]) * SECTOR, bytes([2]) * SECTOR
+
+
+# --- disks ---
+
+
+def test_a_power_cut_takes_what_was_written_after_the_flush_began() -> None:
+    disk, rng = Disk("v", SIZE), Random(1)
+    disk.write(0, SECTOR, ONE, rng)
+    end = disk.begin_flush()
+    disk.write(0, SECTOR, TWO, rng)
+    disk.write(SECTOR, SECTOR, TWO, rng)
+    assert end() == 0
+    disk.power_cut(lambda versions: 0)
+    assert disk.read(0, 2 * SECTOR) == ONE + ZERO
+
+
+def test_a_power_cut_may_leave_any_version_since_the_flush() -> None:
+    disk, rng = Disk("v", SIZE), Random(1)
+    for content in (ONE, TWO, ZERO):
+        disk.write(0, SECTOR, content, rng)
+    assert disk.power_cut(lambda versions: 1)
+    assert disk.read(0, SECTOR) == ONE
+
+
+def test_a_process_that_ends_leaves_the_page_cache() -> None:
+    disk = Disk("v", SIZE)
+    disk.write(0, SECTOR, ONE, Random(1))
+    disk.process_ended()
+    assert disk.read(0, SECTOR) == ONE
+
+
+def test_a_flush_that_failed_fails_until_the_disk_is_opened_again() -> None:
+    disk = Disk("v", SIZE)
+    disk.write(0, SECTOR, ONE, Random(1))
+    disk.failures.append(Failure("flush", errno.EIO))
+    assert disk.begin_flush()() == errno.EIO
+    disk.failures.clear()
+    assert disk.begin_flush()() == errno.EIO
+    disk.process_ended()
+    assert disk.begin_flush()() == 0
+
+
+def test_failures_are_of_their_range() -> None:
+    disk, rng = Disk("v", SIZE), Random(1)
+    disk.failures.append(Failure("write", errno.ENOSPC, SECTOR, 2 * SECTOR))
+    assert disk.write(0, SECTOR, ONE, rng) == 0
+    assert disk.write(0, 2 * SECTOR, ONE + ONE, rng) == errno.ENOSPC
+    assert disk.read(SECTOR, SECTOR) in (ZERO, ONE)
+
+
+def test_chunks_are_hashed_anew_when_something_was_written() -> None:
+    disk, rng = Disk("v", SIZE), Random(1)
+    zeros = disk.chunk(0)
+    disk.write(0, SECTOR, ONE, rng)
+    written = disk.chunk(0)
+    disk.write(0, SECTOR, b"", rng)
+    again, last = disk.chunk(0), disk.chunk(5)
+    assert not any(isinstance(chunk, int) for chunk in (zeros, written, again, last))
+    assert zeros.data is None  # type: ignore[union-attr]
+    assert written.data == ONE + bytes(64 * KIB - SECTOR)  # type: ignore[union-attr]
+    assert again == zeros
+    assert last.digest != zeros.digest  # type: ignore[union-attr]  # it is shorter
+
+
+# --- events ---
+
+
+def test_a_channel_keeps_its_order_whatever_the_delays() -> None:
+    scheduler, out = Scheduler(Trace()), []
+    channel = Channel(scheduler, Kind.FRAME, A)
+    for delay in (5.0, 1.0, 3.0):
+        channel.put(delay, "x", "", lambda delay=delay: out.append(delay))  # type: ignore[misc]
+    scheduler.run(10.0)
+    assert out == [5.0, 1.0, 3.0]
+
+
+def test_what_is_held_holds_what_is_behind_it_in_its_channel() -> None:
+    scheduler, out = Scheduler(Trace()), []
+    channel = Channel(scheduler, Kind.FRAME, A)
+    hold = scheduler.hold(Kind.FRAME, A, "b")
+    for name in "abc":
+        channel.put(1.0, name, "", lambda name=name: out.append(name))  # type: ignore[misc]
+    scheduler.run(5.0)
+    assert out == ["a"]
+    scheduler.release(hold)
+    scheduler.run(1.0)
+    assert out == ["a", "b", "c"]
+
+
+# --- checkers ---
+
+
+def _op(history: History, op: Op = Op.WRITE, answered: bool = True) -> HostOp:
+    record = history.issue(op, 0, A, 0, 1)
+    if answered:
+        record.answered = history.tick()
+    return record
+
+
+def test_registers_know_what_may_be_found() -> None:
+    history = History()
+    branch = Branch(history, 0)
+    first, second = _op(history), _op(history)
+    under_way = _op(history, answered=False)
+    branch.log(0, 0).writes += [first, second, under_way]
+    now = history.tick()
+    assert branch.why_not(0, 0, second.number, now) is None
+    assert branch.why_not(0, 0, under_way.number, now) is None
+    assert "answered after it" in str(branch.why_not(0, 0, first.number, now))
+    assert "zeros" in str(branch.why_not(0, 0, 0, now))
+    assert branch.why_not(0, 0, 99, now) is not None
+    branch.log(0, 0).claims.append((now, history.tick(), under_way.number))
+    branch.log(0, 0).seen[under_way.number] = history.clock
+    assert "read after it" in str(branch.why_not(0, 0, second.number, history.tick()))
+
+
+def test_every_sector_says_who_wrote_it_and_where_it_belongs() -> None:
+    op = History().issue(Op.WRITE, 3, A, 7, 2)
+    content = content_of(op)
+    assert writer_of(3, 8, content[SECTOR:]) == op.number
+    with pytest.raises(AssertionError, match="was written to"):
+        writer_of(3, 7, content[SECTOR:])
+
+
+def _in_step() -> tuple[World, Watch]:
+    world = World([SIZE])
+    watch = Watch(world)
+    world.start()
+    assert world.run_until(world.in_step, 5.0)
+    return world, watch
+
+
+def test_a_lost_write_is_noticed_when_the_site_serves_and_when_it_is_read() -> None:
+    world, watch = _in_step()
+    host = world.host(0)
+    host.connect(A)
+    host.write(0)
+    world.run()
+    world.disk(0, A).cache.clear()
+    with pytest.raises(Violation, match="P1"):
+        watch.durable.check_all(A)
+    with pytest.raises(Violation, match="P4"):
+        host.read(0)
+
+
+def test_copies_that_differ_are_noticed() -> None:
+    world, watch = _in_step()
+    host = world.host(0)
+    host.connect(A)
+    host.write(0)
+    world.run()
+    watch.evidence.equal("now")
+    watch.evidence.audit(SESSION)
+    world.disk(0, B).cache.clear()
+    with pytest.raises(Violation, match="P5"):
+        watch.evidence.equal("now")
+    with pytest.raises(Violation, match="P5"):
+        watch.evidence.audit(SESSION)
+
+
+def test_a_second_writer_is_noticed() -> None:
+    world, watch = _in_step()
+    host = world.host(0)
+    host.connect(A)
+    watch.one_writer.failed_over(B, False)
+    watch.one_writer.served(B)
+    host.write(0)
+    with pytest.raises(Violation, match="P2"):
+        world.run()
+
+
+def test_a_dependent_write_without_what_it_depends_on_is_noticed() -> None:
+    world, watch = _in_step()
+    host = world.host(0)
+    host.connect(A)
+    host.write(0)
+    world.run()
+    host.write(8)
+    world.run()
+    world.disk(0, B).cache.pop(0)
+    watch.durable.failed_over(B, True)
+    with pytest.raises(Violation, match="P3"):
+        watch.durable.served(B)

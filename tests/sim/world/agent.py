@@ -1,0 +1,296 @@
+"""A small stand-in for a site's agent: a process that holds sessions and volumes, and the machine under it."""
+
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from tests.sim.world.connection import Connection
+from tests.sim.world.disk import Disk
+from tests.sim.world.ledger import Ledger
+from tests.sim.world.scheduler import Kind
+from tests.sim.world.site_ports import SitePorts
+from tests.sim.world.volume import SiteVolume
+
+from bilocate.domain.arbiter import Ask, Refusal, Row
+from bilocate.domain.errors import BilocateError
+from bilocate.replication.marks import Marks
+from bilocate.replication.records import PutSiteItem, VolumeRecord
+from bilocate.replication.session import Session
+from bilocate.replication.wanted import NotPossibleNow, OlderWanted, Wanted
+
+if TYPE_CHECKING:
+    from tests.sim.world.world import World
+
+Done = Callable[[BilocateError | None], None]
+Told = Callable[[dict[str, Any] | BilocateError], None]
+
+
+class UnknownHere(BilocateError):
+    """The agent has no such session or volume."""
+
+    code = "unknown"
+
+
+class Agent:
+    """One site. `up` while its process runs; its ledger and disks outlive that."""
+
+    def __init__(self, world: "World", site: str) -> None:
+        self.world = world
+        self.site = site
+        self.ledger = Ledger(world.scheduler, site)
+        self.disks: dict[str, Disk] = {}
+        self.boot_id = world.new_name(f"boot-{site}")
+        self.refused: set[str] = set()  # attachments, durably
+        self.attachments: set[str] = set()  # all that were ever used here
+        self.controller_in_reach = True
+        self.up = False
+        self.instance = ""
+        self.volumes: dict[str, SiteVolume] = {}
+        self.sessions: dict[str, SitePorts] = {}
+
+    # --- life and death ---
+
+    def start(self) -> None:
+        """A process starts: everything it knows comes from the ledger."""
+        assert not self.up
+        self.up = True
+        self.instance = self.world.new_name(f"process-{self.site}")
+        self._note("process starts", self.instance)
+        records, sessions = self.ledger.load()
+        for volume_id, disk in self.disks.items():
+            self.volumes[volume_id] = SiteVolume(disk, Marks(self._record_of(disk, records)))
+        self.ledger.lost = False
+        self.refused = set(self.ledger.items.get("refused", "").split())
+        for session_id, record in sessions.items():
+            ports = self._new_session(session_id)
+            wanted = Wanted.from_text(record.wanted)
+            volumes = [self.volumes[member.volume_id] for member in wanted.members]
+            ports.session.restore(record, [volume.marks for volume in volumes], self.world.scheduler.now)
+            self._carry(ports)
+        self.world.observers.started(self.site)
+
+    def _record_of(self, disk: Disk, records: dict[str, VolumeRecord]) -> VolumeRecord:
+        record = records.get(disk.volume_id)
+        if record is None:
+            # A disk that the ledger does not know: new, or the ledger was lost (rule 17).
+            lost = self.ledger.lost
+            record = VolumeRecord(disk.volume_id, disk.size_bytes, blank=lost, consistent=not lost)
+            self.ledger.apply([Marks(record).put()])
+        return record
+
+    def kill(self, rng: Random | None = None, machine: bool = False) -> None:
+        """The process ends now. `machine`: with its machine, so that nobody is told.
+
+        Without `rng`: what was under way never happened.
+        """
+        if not self.up:
+            return
+        self._note("machine ends" if machine else "process ends", self.instance)
+        self.up = False
+        some = _some(rng)
+        for ports in self.sessions.values():
+            ports.die()
+            if rng is not None:
+                for disk, request in ports.at_disk.values():
+                    disk.tear(request.offset, request.length, request.data, rng)
+        self.ledger.process_ended(some)
+        volumes, self.volumes, self.sessions = self.volumes, {}, {}
+        for volume in volumes.values():
+            volume.disconnect("the agent's process ended")
+        for disk in self.disks.values():
+            disk.process_ended()
+        self.world.site_died(self.site, some, machine)
+        self.world.observers.died(self.site)
+
+    def cut_power(self, rng: Random | None = None, keep: Callable[[int], int] | None = None) -> None:
+        """The machine loses power. Without `rng` and `keep`: everything not flushed is gone."""
+        self.kill(rng, machine=True)
+        choose = keep or _some(rng)
+        lost = [disk.power_cut(choose) for disk in self.disks.values()]
+        self.boot_id = self.world.new_name(f"boot-{self.site}")
+        self._note("power cut", "unflushed writes are gone" if any(lost) else "nothing is gone")
+        self.world.observers.power_cut(self.site, any(lost))
+
+    # --- sessions ---
+
+    def _new_session(self, session_id: str) -> SitePorts:
+        ports = SitePorts(self, session_id)
+        ports.session = Session(session_id, self.site, self.instance, self.boot_id, ports, self.world.limits)
+        self.sessions[session_id] = ports
+        return ports
+
+    def _carry(self, ports: SitePorts) -> None:
+        """The session's volumes are its own from now on; what waited goes to it."""
+        for index, volume in enumerate(ports.volumes):
+            volume.carrier, volume.index = ports, index
+        for volume in list(ports.volumes):
+            volume.resubmit()
+        ports.after()
+
+    def put_session(self, session_id: str, wanted: Wanted, done: Done) -> None:
+        """As PUT /v1/sessions/{id}: `done` once what was put is persisted, or refused.
+
+        Other sessions that carry one of its volumes let go first.
+        """
+        ports = self.sessions.get(session_id)
+        try:
+            volumes = self._volumes_of(session_id, wanted)
+        except BilocateError as error:
+            done(error)
+            return
+        newer = ports is None or wanted.epoch > ports.session.epoch
+        others = (
+            {v.carrier for v in volumes if v.carrier is not None and v.carrier is not ports}
+            if newer
+            else set()
+        )
+        if others:
+            self._let_go(others, lambda: self.put_session(session_id, wanted, done))
+            return
+        if ports is None:
+            ports = self._new_session(session_id)
+        self._put(ports, wanted, volumes, newer, done)
+
+    def _volumes_of(self, session_id: str, wanted: Wanted) -> list[SiteVolume]:
+        for member in wanted.members:
+            volume = self.volumes.get(member.volume_id)
+            if volume is None:
+                raise UnknownHere(member.volume_id)
+            known = volume.marks.record.max_epoch
+            if known > wanted.epoch:
+                raise OlderWanted(session_id, "epoch", wanted.epoch, known)
+        return [self.volumes[member.volume_id] for member in wanted.members]
+
+    def _put(
+        self, ports: SitePorts, wanted: Wanted, volumes: list[SiteVolume], newer: bool, done: Done
+    ) -> None:
+        def persisted(error: BilocateError | None) -> None:
+            if newer and not ports.dead:
+                self._later(lambda: self._carry(ports))
+            done(error)
+
+        before = list(ports.volumes)
+        try:
+            ports.session.put(
+                wanted, [volume.marks for volume in volumes], self.world.scheduler.now, persisted
+            )
+        except BilocateError as error:
+            done(error)
+        else:
+            if newer:
+                for volume in (*volumes, *before):
+                    volume.carrier = None  # requests wait until the new half is there
+        ports.after()
+
+    def _let_go(self, others: Iterable[SitePorts], then: Callable[[], None]) -> None:
+        waiting = set(others)
+
+        def gone(ports: SitePorts) -> None:
+            waiting.discard(ports)
+            for volume in ports.volumes:
+                if volume.carrier is ports:
+                    volume.carrier = None
+            if not waiting:
+                self._later(then)
+
+        for ports in list(waiting):
+            ports.session.let_go(self.world.scheduler.now, lambda ports=ports: gone(ports))  # type: ignore[misc]
+            ports.after()
+
+    def delete_session(self, session_id: str, epoch: int, done: Done) -> None:
+        """As DELETE /v1/sessions/{id}."""
+        ports = self.sessions.get(session_id)
+        if ports is None:
+            done(None)
+            return
+
+        def ended(error: BilocateError | None) -> None:
+            if error is None:
+                ports.die()
+                self.sessions.pop(session_id, None)
+            done(error)
+
+        try:
+            ports.session.end(epoch, self.world.scheduler.now, ended)
+        except BilocateError as error:
+            done(error)
+        ports.after()
+
+    def step(self, session_id: str, name: str, epoch: int, done: Told) -> None:
+        """As POST /v1/sessions/{id}/precheck|release|quiesce|resume."""
+        ports = self.sessions.get(session_id)
+        if ports is None:
+            done(UnknownHere(session_id))
+            return
+
+        def answered(answer: dict[str, Any] | NotPossibleNow) -> None:
+            done(answer)
+
+        try:
+            getattr(ports.session, name)(epoch, self.world.scheduler.now, answered)
+        except BilocateError as error:
+            done(error)
+        ports.after()
+
+    def told(self, session_id: str) -> dict[str, Any] | None:
+        """As GET /v1/sessions/{id}."""
+        ports = self.sessions.get(session_id)
+        if ports is None or ports.session.wanted is None:
+            return None
+        return ports.session.told(self.world.scheduler.now)
+
+    # --- hosts ---
+
+    def connect(self, volume_id: str, attachment: str, closed: Callable[[str], None]) -> Connection | None:
+        """A host's connection; None when the site does not serve the volume to this attachment now."""
+        volume = self.volumes.get(volume_id)
+        if not self.up or volume is None or volume.carrier is None or not volume.carrier.serving:
+            return None
+        if attachment in self.refused:
+            return None
+        self.attachments.add(attachment)
+        return Connection(self.site, volume, attachment, closed)
+
+    def refuse_attachments(self, volumes: Iterable[SiteVolume]) -> None:
+        """OLD MEMORY: all that were ever used here, durably."""
+        self.refused |= self.attachments
+        item = PutSiteItem("refused", " ".join(sorted(self.refused)))
+        self.ledger.commit(self.world.delays.ledger(), [item], lambda: None)
+        self.world.observers.refused(self.site)
+
+    # --- the controller ---
+
+    def ask_arbiter(
+        self, session_id: str, ask: Ask, answered: Callable[[Row | Refusal | None], None]
+    ) -> None:
+        """One call, if the controller is in reach; else nobody knows."""
+        if self.controller_in_reach:
+            self.world.arbiter.ask(self.site, session_id, ask, answered)
+        else:
+            self.world.scheduler.after(0.05, Kind.ANSWER, self.site, "out of reach", lambda: answered(None))
+
+    # --- inside ---
+
+    def _later(self, run: Callable[[], None]) -> None:
+        instance = self.instance
+
+        def still() -> None:
+            if self.up and self.instance == instance:
+                run()
+
+        self.world.scheduler.after(0.0, Kind.TIMER, self.site, "carry", still)
+
+    def _note(self, what: str, detail: object) -> None:
+        if self.world.trace.on:
+            self.world.trace.add(self.world.scheduler.now, self.site, f"** {what} {detail}")
+
+
+def _some(rng: Random | None) -> Callable[[int], int]:
+    """How many of n: none, or as the seed says; none and all are likelier than their share."""
+    if rng is None:
+        return lambda n: 0
+
+    def choose(n: int) -> int:
+        return rng.choice((0, n, rng.randint(0, n)))
+
+    return choose

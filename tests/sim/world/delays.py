@@ -1,0 +1,115 @@
+"""How long things take: steady in scenarios, drawn from the seed in simulations."""
+
+from random import Random
+
+from tests.sim.world.arbiter import Fate
+
+
+class Steady:
+    """Everything takes the same short time, disks none at all. A scenario changes what it needs."""
+
+    def __init__(self) -> None:
+        self.disk_seconds = 0.0  # 0: answered at once, from inside the call
+        self.chunks_early = False
+
+    def disk(self) -> float:
+        """Of a read or write; 0 for one that is done at once."""
+        return self.disk_seconds
+
+    def flush(self) -> float:
+        """Of a flush."""
+        return 0.001
+
+    def chunks(self) -> float:
+        """Of reading and hashing."""
+        return 0.001
+
+    def chunks_are_early(self) -> bool:
+        """Whether chunks show the moment of the question (else that of the answer)."""
+        return self.chunks_early
+
+    def ledger(self) -> float:
+        """Of a commit."""
+        return 0.001
+
+    def link(self) -> float:
+        """Of a frame on its way."""
+        return 0.001
+
+    def dial(self) -> float:
+        """Until the next try to connect."""
+        return 0.01
+
+    def call(self) -> float:
+        """Of the controller's call on its way, and of its answer."""
+        return 0.001
+
+    def call_lost(self) -> bool:
+        """Whether the controller's call, or its answer, gets lost."""
+        return False
+
+    def fate(self) -> Fate:
+        """What happens to an agent's call to the arbiter."""
+        return Fate(0.001, 0.001)
+
+    def batch(self) -> float:
+        """Until the end of a batch of events; 0 for batches of one."""
+        return 0.0
+
+
+class Drawn(Steady):
+    """From a seed. `calm` puts an end to all that is lost."""
+
+    def __init__(self, rng: Random) -> None:
+        super().__init__()
+        self._rng = rng
+        self.calm = False
+        self._slow_disk = rng.choice((0.0, 0.2, 0.8, 1.0))
+        self._disk_scale = rng.choice((0.001, 0.005, 0.02))
+        self._ledger_scale = rng.choice((0.001, 0.005, 0.02))
+        self._link_scale = rng.choice((0.0005, 0.002, 0.01))
+        self._lossy_calls = rng.choice((0.0, 0.1, 0.3))
+        self._lazy_batches = rng.choice((0.0, 0.3))
+
+    def disk(self) -> float:
+        rng = self._rng
+        return rng.random() * self._disk_scale if rng.random() < self._slow_disk else 0.0
+
+    def flush(self) -> float:
+        return self._rng.random() * 2 * self._disk_scale
+
+    def chunks(self) -> float:
+        return self._rng.random() * self._disk_scale
+
+    def chunks_are_early(self) -> bool:
+        return self._rng.random() < 0.5
+
+    def ledger(self) -> float:
+        return self._rng.random() * self._ledger_scale
+
+    def link(self) -> float:
+        return self._rng.random() * self._link_scale
+
+    def dial(self) -> float:
+        return 0.01 + self._rng.random() * 0.05
+
+    def call(self) -> float:
+        return self._rng.random() * 0.01
+
+    def call_lost(self) -> bool:
+        return not self.calm and self._rng.random() < self._lossy_calls / 2
+
+    def fate(self) -> Fate:
+        rng = self._rng
+        execute, answer = rng.random() * 0.01, rng.random() * 0.01
+        if self.calm or rng.random() >= self._lossy_calls:
+            return Fate(execute, answer)
+        kind = rng.random()
+        if kind < 0.3:
+            return Fate(None, 0.1, told=False)  # lost on its way there
+        if kind < 0.6:
+            return Fate(execute, 0.1, told=False)  # lost on its way back
+        return Fate(rng.random() * 1.0, 0.1, told=False)  # late: the caller has long given up
+
+    def batch(self) -> float:
+        return self._rng.random() * 0.002 if self._rng.random() < self._lazy_batches else 0.0

@@ -1,0 +1,170 @@
+"""A volume's bytes at one site: sectors in a page cache over what is durable.
+
+A power cut may keep any version of a sector that was written since the last flush, or none: a cache writes back
+when it likes, in any order.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+
+from blake3 import blake3
+
+from bilocate.domain.geometry import CHUNK_BYTES, chunk_length
+from bilocate.replication.ports import Buffer, ChunkContent
+
+SECTOR = 512
+ZERO = bytes(SECTOR)
+SECTORS_PER_CHUNK = CHUNK_BYTES // SECTOR
+
+
+@lru_cache(maxsize=64)
+def _zeros(length: int) -> ChunkContent:
+    return ChunkContent(-1, blake3(bytes(length)).digest(), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Operations that touch these bytes fail. `op` is "read", "write" or "flush" (of the whole disk)."""
+
+    op: str
+    errno: int
+    first: int = 0
+    end: int = 1 << 62
+
+
+class Disk:
+    """One volume at one site. It outlives the agent's process; what to run when is the agent's business."""
+
+    def __init__(self, volume_id: str, size_bytes: int) -> None:
+        assert size_bytes % SECTOR == 0
+        self.volume_id = volume_id
+        self.size_bytes = size_bytes
+        self.failures: list[Failure] = []
+        self.cache: dict[int, bytes] = {}  # a sector that is not there is zeros
+        self._durable: dict[int, bytes] = {}
+        self._unflushed: dict[int, list[bytes]] = {}  # versions since the last flush, in order
+        self.flush_broken = 0
+        self._chunks: dict[int, ChunkContent] = {}  # as hashed, until something is written there
+
+    # --- the work of a running process ---
+
+    def write(self, offset: int, length: int, data: Buffer, rng: Random) -> int:
+        """Write, or zero where there is no data. An errno leaves any part of it written."""
+        errno = self._failure("write", offset, length)
+        if errno:
+            self.tear(offset, length, data, rng)
+            return errno
+        first = offset // SECTOR
+        for index in range(length // SECTOR):
+            self._set(first + index, bytes(data[index * SECTOR : (index + 1) * SECTOR]) if data else ZERO)
+        self._forget_chunks(offset, length)
+        return 0
+
+    def tear(self, offset: int, length: int, data: Buffer, rng: Random) -> None:
+        """Some sectors of a write arrive, others don't: an error, or a process that ended meanwhile."""
+        first = offset // SECTOR
+        most = rng.choice((0.0, 0.5, 1.0))
+        for index in range(length // SECTOR):
+            if rng.random() < most:
+                self._set(first + index, bytes(data[index * SECTOR : (index + 1) * SECTOR]) if data else ZERO)
+        self._forget_chunks(offset, length)
+
+    def read(self, offset: int, length: int) -> bytes | int:
+        """The bytes, or an errno."""
+        errno = self._failure("read", offset, length)
+        if errno:
+            return errno
+        first = offset // SECTOR
+        cache = self.cache
+        return b"".join([cache.get(sector, ZERO) for sector in range(first, first + length // SECTOR)])
+
+    def chunk(self, chunk: int) -> ChunkContent | int:
+        """One chunk with its hash; zeros come without bytes. An errno when it can't be read."""
+        length = chunk_length(chunk, self.size_bytes)
+        if self.failures and (errno := self._failure("read", chunk * CHUNK_BYTES, length)):
+            return errno
+        found = self._chunks.get(chunk)
+        if found is None:
+            found = self._chunks[chunk] = self._hash(chunk, length)
+        return found
+
+    def _hash(self, chunk: int, length: int) -> ChunkContent:
+        first = chunk * SECTORS_PER_CHUNK
+        zeros = _zeros(length)
+        if not any(sector in self.cache for sector in range(first, first + length // SECTOR)):
+            return ChunkContent(chunk, zeros.digest, None)
+        data = b"".join([self.cache.get(sector, ZERO) for sector in range(first, first + length // SECTOR)])
+        digest = blake3(data).digest()
+        return ChunkContent(chunk, digest, None if digest == zeros.digest else data)
+
+    def begin_flush(self) -> Callable[[], int]:
+        """A flush begins: what it gives makes durable what was written by now, no more, and says its errno."""
+        moment = {sector: len(versions) for sector, versions in self._unflushed.items()}
+
+        def end() -> int:
+            errno = self.flush_broken or self._failure("flush", 0, self.size_bytes)
+            if errno:
+                self.flush_broken = errno  # the system may have dropped what it could not write
+                return errno
+            for sector, count in moment.items():
+                self._harden(sector, count)
+            return 0
+
+        return end
+
+    def _harden(self, sector: int, count: int) -> None:
+        versions = self._unflushed.get(sector)
+        if versions is None or not count:
+            return
+        self._durable[sector] = versions[min(count, len(versions)) - 1]
+        if count < len(versions):
+            self._unflushed[sector] = versions[count:]
+        else:
+            del self._unflushed[sector]
+
+    # --- ends ---
+
+    def process_ended(self) -> None:
+        """The page cache stays; a file that is opened again forgets the failed flush."""
+        self.flush_broken = 0
+
+    def power_cut(self, keep: Callable[[int], int]) -> bool:
+        """`keep(n)`: how many of a sector's n versions since the last flush the disk had. Whether any was lost."""
+        lost = False
+        for sector, versions in self._unflushed.items():
+            count = keep(len(versions))
+            lost = lost or count < len(versions)
+            if count:
+                self._durable[sector] = versions[count - 1]
+        self._unflushed.clear()
+        self._chunks.clear()
+        self.cache = dict(self._durable)
+        self.flush_broken = 0
+        return lost
+
+    @property
+    def unflushed_sectors(self) -> int:
+        """How many sectors a power cut may take back."""
+        return len(self._unflushed)
+
+    # --- inside ---
+
+    def _set(self, sector: int, content: bytes) -> None:
+        self.cache[sector] = content
+        versions = self._unflushed.get(sector)
+        if versions is None:
+            self._unflushed[sector] = [content]
+        else:
+            versions.append(content)
+
+    def _forget_chunks(self, offset: int, length: int) -> None:
+        for chunk in range(offset // CHUNK_BYTES, (offset + length - 1) // CHUNK_BYTES + 1):
+            self._chunks.pop(chunk, None)
+
+    def _failure(self, op: str, offset: int, length: int) -> int:
+        for failure in self.failures:
+            if failure.op == op and offset < failure.end and failure.first < offset + length:
+                return failure.errno
+        return 0

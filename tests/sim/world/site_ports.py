@@ -1,0 +1,294 @@
+"""The effects of one session at one site: the core's `Ports` over the world's disks, ledger, wire and arbiter."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from tests.sim.world.disk import Disk
+from tests.sim.world.link import End
+from tests.sim.world.scheduler import Event, Kind
+from tests.sim.world.volume import SiteVolume
+
+from bilocate.domain.arbiter import Ask, Call, Refusal, Row
+from bilocate.replication.frames import Buffer, Frame, MalformedFrame
+from bilocate.replication.frames import Kind as FrameKind
+from bilocate.replication.ports import ChunkContent
+from bilocate.replication.records import Change
+from bilocate.replication.requests import Op, Request
+from bilocate.replication.session import Session
+
+if TYPE_CHECKING:
+    from tests.sim.world.agent import Agent
+
+
+class SitePorts:
+    """One session's world at one site, as long as the agent's process lives."""
+
+    def __init__(self, agent: "Agent", session_id: str) -> None:
+        self.agent = agent
+        self.session_id = session_id
+        self.session: Session  # set right after it is made
+        self.volumes: list[SiteVolume] = []
+        self.serving = False
+        self.dead = False  # the process ended, or the session is gone
+        self.link: End | None = None
+        self.dialing = False
+        self.at_disk: dict[int, tuple[Disk, Request]] = {}  # what the disks have and did not answer
+        self._dial: Event | None = None
+        self._timer: Event | None = None
+        self._batch: Event | None = None
+        self._scheduler = agent.world.scheduler
+        self._delays = agent.world.delays
+        self._site = agent.site
+        self._generations = 0
+
+    # --- the core's port calls ---
+
+    def use_volumes(self, volume_ids: Sequence[str]) -> None:
+        self._effect("use_volumes", volume_ids)
+        for volume in self.volumes:
+            if volume.carrier is self and volume.volume_id not in volume_ids:
+                volume.carrier = None
+        self.volumes = [self.agent.volumes[volume_id] for volume_id in volume_ids]
+
+    def give_back(self, request: Request) -> None:
+        self._effect("give_back", request)
+        self.volumes[request.volume].queue.append(request)
+
+    def write(self, request: Request) -> int | None:
+        disk = self.volumes[request.volume].disk
+        delay = self._delays.disk()
+        held = self.agent.world.scheduler.holds(Kind.DISK, self._site, request.op.name)
+        if not delay and not held:
+            errno = disk.write(request.offset, request.length, request.data, self.agent.world.rng)
+            self._effect("written", request, errno)
+            return errno
+        self._effect("write", request)
+        self.at_disk[id(request)] = (disk, request)
+
+        def done() -> None:
+            del self.at_disk[id(request)]
+            errno = disk.write(request.offset, request.length, request.data, self.agent.world.rng)
+            self.session.on_local_done(request, errno, self._scheduler.now)
+
+        self._later(delay, Kind.DISK, request.op.name, done, request)
+        return None
+
+    def read(self, request: Request) -> int | None:
+        disk = self.volumes[request.volume].disk
+        delay = self._delays.disk()
+        if not delay and not self.agent.world.scheduler.holds(Kind.DISK, self._site, "READ"):
+            return _fill(request, disk)
+
+        def done() -> None:
+            self.session.on_local_done(request, _fill(request, disk), self._scheduler.now)
+
+        self._later(delay, Kind.DISK, "READ", done, request)
+        return None
+
+    def flush(self, token: int) -> None:
+        self._effect("flush", token)
+        ends = [volume.disk.begin_flush() for volume in self.volumes]
+
+        def done() -> None:
+            errno = next((errno for errno in [end() for end in ends] if errno), 0)
+            self.session.on_flushed(token, errno, self._scheduler.now)
+
+        self._later(self._delays.flush(), Kind.FLUSH, "FLUSH", done, token)
+
+    def read_chunks(self, volume: int, chunks: Sequence[int], token: int) -> None:
+        disk = self.volumes[volume].disk
+        wanted = list(chunks)
+        early = [disk.chunk(chunk) for chunk in wanted] if self._delays.chunks_are_early() else None
+
+        def done() -> None:
+            found = early if early is not None else [disk.chunk(chunk) for chunk in wanted]
+            contents = [content for content in found if isinstance(content, ChunkContent)]
+            errno = next((errno for errno in found if isinstance(errno, int)), 0)
+            self.session.on_chunks(token, errno, [] if errno else contents, self._scheduler.now)
+
+        self._later(self._delays.chunks(), Kind.CHUNKS, "CHUNKS", done, (volume, wanted[0], len(wanted)))
+
+    def commit(self, changes: Sequence[Change], token: int) -> None:
+        self._effect("commit", token)
+
+        def committed() -> None:
+            self._event(lambda: self.session.on_committed(token, self._scheduler.now))
+
+        self.agent.ledger.commit(self._delays.ledger(), changes, committed)
+
+    def ask_arbiter(self, call_id: int, call: Call, epoch: int, version: int) -> None:
+        self._effect("ask_arbiter", call.name, epoch, version)
+
+        def answered(answer: Row | Refusal | None) -> None:
+            self._event(lambda: self.session.on_answer(call_id, answer, self._scheduler.now))
+
+        self.agent.ask_arbiter(self.session_id, Ask(call, epoch, self._site, version), answered)
+
+    def send(self, header: bytes, payload: Buffer = b"") -> None:
+        if self.link is not None:
+            if self._scheduler.trace.on:
+                self._effect("send", FrameKind(header[0]).name)
+            self.link.send(header, payload)
+
+    def want_link(self, wanted: bool) -> None:
+        self._effect("want_link", wanted)
+        self.dialing = wanted
+        if wanted:
+            self._dial_later()
+        elif self._dial is not None:
+            self._dial.cancelled = True
+            self._dial = None
+
+    def close_link(self, reason: str) -> None:
+        self._effect("close_link", reason)
+        end, self.link = self.link, None
+        if end is not None:
+            end.close()
+        self._dial_later()
+
+    def disconnect_hosts(self, reason: str) -> None:
+        self._effect("disconnect_hosts", reason)
+        for volume in self.volumes:
+            volume.disconnect(reason)
+
+    def serve_hosts(self, serving: bool) -> None:
+        self._effect("serve_hosts", serving)
+        before, self.serving = self.serving, serving
+        if serving and not before:
+            self.agent.world.observers.served(self._site)
+
+    def refuse_old_attachments(self) -> None:
+        self._effect("refuse_old_attachments")
+        self.agent.refuse_attachments(self.volumes)
+
+    def new_generation(self) -> str:
+        return self.agent.world.new_name("generation")
+
+    def log(self, event: str, **fields: object) -> None:
+        if self._scheduler.trace.on:
+            self._effect(event, *(f"{name}={value}" for name, value in fields.items()))
+
+    # --- events for the core ---
+
+    def submit(self, request: Request) -> None:
+        """A host's request."""
+        self.session.submit(request)
+        self.after()
+
+    def _event(self, run: Callable[[], None]) -> None:
+        if not self.dead:
+            run()
+            self.after()
+
+    def _later(self, delay: float, kind: Kind, name: str, run: Callable[[], None], detail: object) -> None:
+        self._scheduler.after(delay, kind, self._site, name, lambda: self._event(run), None, detail)
+
+    def after(self) -> None:
+        """After every event: what was put off goes out, perhaps later for many; then the timer is set."""
+        if self._batch is None:
+            delay = self._delays.batch()
+            if not delay:
+                self.session.end_of_batch(self._scheduler.now)
+            else:
+                self._batch = self._scheduler.after(delay, Kind.TIMER, self._site, "batch", self._end_batch)
+        self._arm()
+
+    def _end_batch(self) -> None:
+        self._batch = None
+        if not self.dead:
+            self.session.end_of_batch(self._scheduler.now)
+            self._arm()
+
+    def _arm(self) -> None:
+        deadline = self.session.deadline(self._scheduler.now)
+        timer = self._timer
+        if timer is not None and not timer.cancelled:
+            if deadline is not None and timer.time <= deadline + 1e-6:
+                return  # it looks again when it rings
+            timer.cancelled = True
+            self._timer = None
+        if deadline is not None:
+            # A little behind it, so that rounding can't make the core's comparison fail for ever.
+            delay = max(0.0, deadline - self._scheduler.now) + 1e-7
+            self._timer = self._scheduler.after(delay, Kind.TIMER, self._site, "tick", self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if not self.dead:
+            self.session.tick(self._scheduler.now)
+            self.after()
+
+    # --- the link ---
+
+    def _dial_later(self) -> None:
+        if self.dialing and not self.dead and self.link is None and self._dial is None:
+            self._dial = self._scheduler.after(self._delays.dial(), Kind.LINK, self._site, "DIAL", self._try)
+
+    def _try(self) -> None:
+        self._dial = None
+        if self.dead or not self.dialing or self.link is not None:
+            return
+        wanted = self.session.wanted
+        assert wanted is not None
+        end = self.agent.world.connect(self, wanted.peer_site)
+        if end is None:
+            self._dial_later()
+            return
+        self.link = end
+        number = end.number
+        self._event(lambda: self.session.on_link_up(number, self._scheduler.now))
+
+    def take_link(self, end: End, peer_site: str) -> str | None:
+        """The other site dials in: a reason to refuse, or None."""
+        reason = self.session.accept_link(end.number, peer_site, self._scheduler.now)
+        if reason is None:
+            self.link = end
+        self.after()
+        return reason
+
+    def on_frame(self, end: End, frame: Frame) -> None:
+        """A frame arrived."""
+        if self.dead or end is not self.link:
+            return
+        try:
+            self.session.on_frame(end.number, frame, self._scheduler.now)
+        except MalformedFrame as error:
+            self._effect("malformed_frame", error)
+            self.agent.world.malformed += 1
+            self.close_link("malformed frame")
+            self.session.on_link_lost(end.number, f"malformed frame: {error}", self._scheduler.now)
+        self.after()
+
+    def on_lost(self, end: End, reason: str) -> None:
+        """The connection is gone."""
+        if self.dead or end is not self.link:
+            return
+        self.link = None
+        self._effect("link_lost", reason)
+        self.session.on_link_lost(end.number, reason, self._scheduler.now)
+        self._dial_later()
+        self.after()
+
+    # --- the end ---
+
+    def die(self) -> None:
+        """The process ended, or the session did: nothing reaches the core any more."""
+        self.dead = True
+        self.dialing = False
+        for event in (self._dial, self._timer, self._batch):
+            if event is not None:
+                event.cancelled = True
+
+    def _effect(self, name: str, *details: object) -> None:
+        trace = self._scheduler.trace
+        if trace.on:
+            trace.add(self._scheduler.now, self._site, f"  -> {name} {' '.join(map(str, details))}".rstrip())
+
+
+def _fill(request: Request, disk: Disk) -> int:
+    found = disk.read(request.offset, request.length)
+    if isinstance(found, int):
+        return found
+    assert request.op is Op.READ
+    request.data = found
+    return 0
