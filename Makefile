@@ -4,8 +4,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: install demo test lint test-fast system-packages clean
+.PHONY: install demo test lint test-fast system-packages bench sim soak mutations clean
 
 install: $(VENV)/.installed
 demo: install
@@ -36,6 +37,25 @@ test-fast: $(VENV)/.installed-dev
 
 test: lint system-packages
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# One seed of the simulation with its trace: make sim SEED=7
+SEED ?= 1
+sim: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.sim $(SEED)
+
+# New seeds until one breaks a promise, or the minutes are over: make soak MINUTES=5
+MINUTES ?= 5
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.sim --soak $(MINUTES)
+
+# Each rule broken on purpose in a copy: who notices?
+mutations: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.replication.mutations
+
+# Against QEMU's mirror, nbdkit and qemu-nbd; about an hour. BENCH_ARGS=--quick takes two minutes.
+bench: install
+	@sh bench/install-packages.sh
+	$(BIN)/python -m bench $(BENCH_ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

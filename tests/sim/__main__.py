@@ -1,13 +1,16 @@
-"""`python -m tests.sim SEED [COUNT]`: replay one seed with its trace, or run many."""
+"""`python -m tests.sim SEED [COUNT]`: replay one seed with its trace, or run many; `--soak MINUTES`: new ones."""
 
 import sys
 import time
 
+from tests.sim.soak import soak
 from tests.sim.story import Story
 
 
 def main() -> int:
     """One seed prints its trace; many print those that broke a promise."""
+    if sys.argv[1] == "--soak":
+        return soak(float(sys.argv[2]))
     first = int(sys.argv[1])
     if len(sys.argv) < 3:
         return _replay(first)
