@@ -267,3 +267,25 @@ async def test_nobody_there_is_said_and_dialed_again(
     await world.listen(far.own, unix=True)
     await wait(lambda: near.link)
     assert dialer.error is None
+
+
+async def test_a_lost_link_is_dialed_again_often_while_hosts_are_held_for_it(world: Any, wait: Any) -> None:
+    """A cut of a tenth of a second must find a dialer that tries again soon after it, whatever came before."""
+    near, far = await world.pair()
+    host, port = world.listeners[0].address
+    await asyncio.sleep(0.3)  # longer than what makes a link count
+    tries: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(loop.time())
+        writer.transport.abort()
+
+    world.listeners[0].close()
+    server = await asyncio.start_server(refuse, host, port)
+    lost_at = loop.time()
+    far.up.abort("cut")
+    await wait(lambda: near.lost)
+    await asyncio.sleep(0.45)
+    server.close()
+    assert len([at for at in tries if at - lost_at < 0.45]) >= 4

@@ -63,6 +63,7 @@ class Dialer:
     async def _run(self) -> None:
         loop, settings = asyncio.get_running_loop(), self._settings
         pause = 0.0
+        eager_until = 0.0
         await self._until_ended()  # `stop` and `start` again leave the link of before in place
         while True:
             began = loop.time()
@@ -70,8 +71,11 @@ class Dialer:
                 await self._until_ended()
                 if loop.time() - began >= settings.settled_seconds:
                     pause = 0.0
+                    eager_until = loop.time() + settings.eager_seconds
                     continue
-            pause = min(max(pause * 2, settings.retry_seconds_min), settings.retry_seconds_max)
+            eager = loop.time() < eager_until
+            most = settings.eager_pause_seconds_max if eager else settings.retry_seconds_max
+            pause = min(max(pause * 2, settings.retry_seconds_min), most)
             await asyncio.sleep(pause * random.uniform(1.0, 1.5))
 
     async def _until_ended(self) -> None:

@@ -24,8 +24,12 @@ class LinkSettings:
     # many sessions do not dial in step.
     retry_seconds_min: float = 0.02
     retry_seconds_max: float = 1.0
-    # A link that lived shorter is no reason to dial at once again.
-    settled_seconds: float = 2.0
+    # A link that lived shorter is no reason to dial at once again: a refusal ends it within milliseconds.
+    settled_seconds: float = 0.25
+    # While a link has been lost for less than this, pauses stay short: hosts are held for as long, and a link that
+    # is back in time is worth a resync saved.
+    eager_seconds: float = 0.5
+    eager_pause_seconds_max: float = 0.05
     # Bytes taken by `send` and not yet by the kernel. The core's window keeps far below it; past it the peer
     # reads nothing and memory must not grow (rule 27).
     unsent_bytes_max: int = 256 * MIB

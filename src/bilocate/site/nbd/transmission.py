@@ -365,6 +365,8 @@ class Transmission(asyncio.BufferedProtocol):
     def _shut(self) -> None:
         """From here on nothing is submitted or sent."""
         self._closed = True
+        # This connection is in a reference cycle, and a payload of 32 MiB must not wait for the collector (rule 27).
+        self._long = None
         self._out.drop()
         for parts in self._long_zeros:
             parts.cancelled = True

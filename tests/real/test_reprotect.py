@@ -1,0 +1,104 @@
+"""What is refused, in which words, and what is done all the same when someone says so."""
+
+import pytest
+from tests.real.conftest import MakeHost
+from tests.real.harness.checker import check
+from tests.real.harness.host import Host
+from tests.real.harness.installation import Installation
+from tests.real.harness.protected import Protected, is_in_step, protect
+from tests.real.harness.waiting import wait_for
+
+
+def test_every_refused_reprotect_says_what_to_do(installation: Installation, host: Host) -> None:
+    """Item 10. Before a failover, with the dead site still down, and with its volumes attached: 409, each
+    with a way out; then 200 without a body."""
+    group = protect(installation)
+    before = group.refusal("reprotect")
+    assert "available" in before
+    assert "failovered" in before
+    assert "fail the group over first" in before
+
+    host.start(group.connect("az1"))
+    installation.kill("az1")
+    host.connect(group.fail_over("az2"))
+    down = group.refusal("reprotect")
+    assert "az1" in down
+    assert "start it" in down
+
+    installation.start("az1")
+    attachment = attach(group, "az1")
+    attached = group.refusal("reprotect")
+    assert group.volumes[0]["az1"]["id"] in attached
+    assert "detach it first" in attached
+    installation.alter("UPDATE attachments SET ended_at = CURRENT_TIMESTAMP WHERE id = ?", attachment)
+
+    answer = group.raw_act("reprotect")
+    assert (answer.status_code, answer.content) == (200, b"")
+    group.wait_in_step()
+    host.wait_acknowledged(100)
+    host.pause()
+    group.assert_equal()
+    check(host, group.files("az1"))
+
+
+def attach(group: Protected, site: str) -> str:
+    """A compute service has attached a volume there. Its calls come later, so it is entered in its place."""
+    volume = group.volumes[0][site]
+    (row,) = group.installation.query("SELECT project_id FROM volumes WHERE id = ?", volume["id"])
+    group.installation.alter(
+        "INSERT INTO attachments (id, volume_id, project_id, kind, export_name, mode, connector, status, created_at)"
+        " VALUES ('attached', ?, ?, 'attachment', 'secret', 'rw', '{}', 'attached', CURRENT_TIMESTAMP)",
+        volume["id"],
+        row["project_id"],
+    )
+    return "attached"
+
+
+@pytest.mark.slow
+def test_a_stale_secondary_is_failed_over_only_by_force_and_in_order(
+    installation: Installation, make_host: MakeHost
+) -> None:
+    """Item 11. The secondary was away while hosts wrote on, and then the primary died: 409, with the option.
+    With it: done, and the journal tells who asked and how far behind it was. What is there is one moment of both
+    volumes. When the old site returns, what it alone has is counted before anyone overwrites it."""
+    group = protect(installation)
+    old, new = make_host(), make_host()
+    old.start(group.connect("az1"), records=500)
+    installation.kill("az2")
+    old.wait_acknowledged(1000)
+    group.wait("told loss of protection", lambda seen: seen.get("fault_level") == "5")
+    installation.kill("az1")
+    installation.start("az2")
+    refused = group.refusal("failover")
+    assert "allow_data_loss" in refused
+    assert "bring az1 back" in refused
+    assert (group.seen()["status"], group.row()["primary_site"]) == ("available", "az1")
+
+    new.start(group.fail_over("az2", allow_data_loss=True))
+    verdict = check(old, group.files("az2"), may_lack=True)
+    assert verdict.missing, "nothing was missing: the secondary was not stale"
+    assert_journalled(group)
+
+    old.quit()
+    installation.start("az1")
+    wait_for("demotion", lambda: group.half("az1")["role"] == "secondary", seen=group.words)
+    counted = group.refusal("reprotect")
+    assert "allow_data_loss" in counted
+    assert any(int(word) > 1000 * 64 for word in counted.split() if word.isdecimal()), counted
+    group.act("reprotect", allow_data_loss=True)
+    group.wait("step", is_in_step, 60)
+    new.wait_acknowledged(100)
+    new.pause()
+    group.assert_equal()
+    check(new, group.files("az1"))
+
+
+def assert_journalled(group: Protected) -> None:
+    (entry,) = group.installation.query(
+        "SELECT * FROM operations WHERE verb = 'failover' AND target_id = ? AND status = 'succeeded'",
+        group.group_id,
+    )
+    assert '"allow_data_loss": true' in entry["args"]
+    assert "admin" in entry["requested_by"]
+    assert '"behind"' in entry["facts"]
+    assert '"seconds"' in entry["facts"]
