@@ -18,6 +18,7 @@ from bilocate.domain.errors import BilocateError
 
 MIB = 1024 * 1024
 KEY_BYTES = 32  # as long as the output of the hash it keys
+PROXY_SECRET_CHARACTERS_MIN = 16
 
 T = TypeVar("T")
 
@@ -57,6 +58,9 @@ class ApiListener(Listener):
     public_url: str = ""  # empty: made of host and port; behind a proxy it must be given
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
+    # Where the API is to be reached only through a proxy that authenticates its users itself: a file with what that
+    # proxy sends as X-Bilocate-Proxy (0600). Whoever comes without it is sent to the proxy (407).
+    proxy_secret_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,9 @@ class ApiLimits:
     shutdown_seconds: float = 5.0  # for requests under way when the controller is told to stop
     retry_after_seconds: int = 2  # told with every 503: a restart takes about a second
     show_age_seconds: float = 0.2  # a show asks the agents anew when the last report is older
-    show_wait_seconds: float = 1.0  # how long a show waits for that; then it tells what it knows
+    # How long a show waits for that, then it tells what it knows: a site that has just fallen silent must not
+    # delay whoever waits for a failover from it.
+    show_wait_seconds: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +236,7 @@ def read_key(file: Path) -> bytes:
 
     :raises KeyFileError: when it can't be read, is open to others or holds something else.
     """
-    try:
-        mode = file.stat().st_mode
-        text = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyFileError(file, f"can't be read ({error})") from error
-    if mode & 0o077:
-        raise KeyFileError(file, "others may read it: chmod 600 it, and make a new key if they did")
+    text = _read_private(file)
     try:
         key = bytes.fromhex(text)
     except ValueError:
@@ -244,6 +244,19 @@ def read_key(file: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise KeyFileError(file, f"must hold {KEY_BYTES} bytes as {2 * KEY_BYTES} hexadecimal digits")
     return key
+
+
+def read_proxy_secret(file: Path) -> str:
+    """What the authenticating proxy proves itself with: one line, in a file that only its owner can read.
+
+    :raises KeyFileError: when it can't be read, is open to others or holds less than 16 characters.
+    """
+    text = _read_private(file)
+    if len(text) < PROXY_SECRET_CHARACTERS_MIN or not text.isascii() or not text.isprintable():
+        raise KeyFileError(
+            file, f"must hold one line of at least {PROXY_SECRET_CHARACTERS_MIN} printable ASCII characters"
+        )
+    return text
 
 
 def control_token(key: bytes) -> str:
@@ -259,6 +272,17 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _read_private(file: Path) -> str:
+    try:
+        mode = file.stat().st_mode
+        text = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyFileError(file, f"can't be read ({error})") from error
+    if mode & 0o077:
+        raise KeyFileError(file, "others may read it: chmod 600 it, and make a new key if they did")
+    return text
 
 
 def _check_listener(file: Path, name: str, listener: Listener, encrypted: bool) -> None:

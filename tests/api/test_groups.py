@@ -1,5 +1,6 @@
 """Consistency groups over HTTP: the documented wire format, the verbs, and what is refused when."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -131,6 +132,25 @@ async def test_failover_and_reprotect(world: World) -> None:
     back = await api.act(group["id"], SYNC)
     assert back.status_code == 200, back.text
     assert (await replicating(world, group["id"]))["priority_station"] == "az2"
+
+
+async def test_a_site_that_has_just_fallen_silent_delays_nobody(world: World) -> None:
+    """SIGSTOP, or a cut cable: the observer has not noticed yet, and whoever asks that site waits for a minute."""
+    api, az1 = world.api, world.fake.agents["az1"]
+    group = await group_in_step(world)
+    az1.hangs, az1.hangs_seconds = True, 60.0
+    async with asyncio.timeout(15):
+        assert (await api.act(group["id"], FAILOVER)).status_code == 200
+        over = await api.settled(f"{GROUPS}/{group['id']}", KEY, "failovered")
+        assert over["priority_station"] == "az2"
+        pair = (await api.call("GET", f"{PAIRS}/{group['replication_ids'][0]}")).json()["replication"]
+        dr_volume = pair["volume_ids"].split(",")[1]
+        connect = {"os-initialize_connection": {"connector": {"host": "h"}}}
+        assert (await api.call("POST", f"volumes/{dr_volume}/action", connect)).status_code == 200
+        for path in (GROUPS, PAIRS, "volumes/detail"):
+            assert (await api.call("GET", path)).status_code == 200
+        assert (await api.http.get("/metrics")).status_code == 200
+        assert (await api.http.get("/readyz")).status_code in (200, 503)
 
 
 async def test_reverse(world: World) -> None:

@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
-from tests.api.harness import GROUPS, PAIRS, Api, error_of
+from tests.api.harness import GROUPS, PAIRS, URL, Api, error_of
 
+from bilocate.api.app import build_app
 from bilocate.api.not_yet import PATHS
+from bilocate.config import KeyFileError
 
 pytestmark = pytest.mark.anyio
 
@@ -124,6 +127,33 @@ async def test_microversions(door: Api, header: str, status: int, told: str | No
     assert response.headers.get("OpenStack-API-Version") == told
 
 
+async def test_407_for_who_did_not_come_through_the_authenticating_proxy(api: Api) -> None:
+    secret = api.parts.config.openrc_file.with_name("proxy")
+    secret.write_text("a secret of the proxy\n")
+    secret.chmod(0o600)
+    listener = replace(api.parts.config.api, proxy_secret_file=secret)
+    parts = replace(api.parts, config=replace(api.parts.config, api=listener))
+    transport = httpx.ASGITransport(build_app(parts, api.passwords))
+    async with httpx.AsyncClient(transport=transport, base_url=URL) as http:
+        for given in ({}, {"X-Bilocate-Proxy": "guessed"}):
+            response = await http.get("/identity/v3", headers=given)
+            assert response.status_code == 407
+            assert response.headers["Proxy-Authenticate"]
+            assert response.json()["error"]["code"] == 407
+            response = await http.get(
+                f"/v2/{api.project_id}/volumes", headers={"X-Auth-Token": api.token, **given}
+            )
+            assert error_of(response)["name"] == "proxyAuthenticationRequired"
+        came = {"X-Bilocate-Proxy": "a secret of the proxy", "X-Auth-Token": api.token}
+        assert (await http.get(f"/v2/{api.project_id}/volumes", headers=came)).status_code == 200
+        # Neither health checks nor sites' agents come through it.
+        assert (await http.get("/healthz")).status_code == 200
+        assert (await http.post("/internal/v1/arbiter/s", json={})).status_code == 401
+    secret.chmod(0o644)
+    with pytest.raises(KeyFileError, match="others may read it"):
+        build_app(parts, api.passwords)
+
+
 async def test_408_for_a_body_that_does_not_come(api: Api) -> None:
     limits = replace(api.parts.config.limits, body_seconds=0.05)
     object.__setattr__(api.parts.config, "limits", limits)
@@ -176,6 +206,9 @@ async def test_503_while_shutting_down_and_when_too_many_ask(api: Api) -> None:
     crowded = await api.call("GET", "volumes")
     assert crowded.status_code == 503
     assert error_of(crowded)["error_code"] == "EVS.5503"
+    # Sites' hosts may be waiting for the arbiter: agents are answered however many clients ask.
+    agents = await api.http.post("/internal/v1/arbiter/s", json={})
+    assert agents.status_code == 401
     api.gate.under_way -= api.parts.config.limits.requests_max
 
 

@@ -12,8 +12,8 @@ from bilocate.domain.failures import Failure
 from bilocate.domain.group_states import GroupStatus
 from bilocate.domain.observed import Replication
 
-# These end operations, they are never raised by a call.
-NEVER_AT_A_CALL = {op.OperationError, op.StepTimedOut, op.LeaseLost}
+# The root: every class below it says more.
+NEVER_AT_A_CALL = {op.OperationError}
 
 ERRORS = [kind for _, kind in inspect.getmembers(op, inspect.isclass) if issubclass(kind, BilocateError)]
 
@@ -45,6 +45,13 @@ def test_messages_use_the_apis_words() -> None:
 def test_a_503_says_when_to_come_back() -> None:
     assert problem_of(op.AgentUnavailable("az1", "refused"), 7).headers["Retry-After"] == "7"
     assert "Retry-After" not in problem_of(op.AgentTimeout("az1", 1.0), 7).headers
+
+
+def test_what_a_client_sent_does_not_fill_the_answer() -> None:
+    assert len(body_of(Problem(400, "x" * 10**6))["badRequest"]["message"]) == 1001
+    attached = op.HostsAttached("g", [f"volume-{number}" for number in range(1000)])
+    assert "volume-2 and 997 more" in str(attached)
+    assert str(attached).endswith("to have them disconnected")
 
 
 def test_the_body_of_an_error() -> None:

@@ -112,8 +112,11 @@ class FakeApi:
         }
         things, key = kinds[parts[0]]
         if method == "GET" and parts[1:] in ([], ["detail"]):
+            limit, marker = int(filters.pop("limit", "1000")), filters.pop("marker", None)
             found = [item for item in things.values() if all(item.get(k) == v for k, v in filters.items())]
-            return 200, {f"{key}s": found}
+            ids = [item["id"] for item in found]
+            begin = ids.index(marker) + 1 if marker is not None else 0
+            return 200, {f"{key}s": found[begin : begin + limit]}
         if method == "POST" and len(parts) == 1:
             return self._create(things, key, body[key])
         item = things.get(parts[1])

@@ -1,13 +1,15 @@
 """The client below the commands: tokens, openrc."""
 
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from tests.cli.fake_api import PASSWORD, FakeApi
 
 from bilocate.cli.client import Client
 from bilocate.cli.credentials import Credentials, find_credentials, read_openrc
-from bilocate.cli.errors import UsageProblem
+from bilocate.cli.errors import OutOfReach, UsageProblem
 
 
 def test_a_token_is_taken_once_and_again_when_it_has_run_out(api: FakeApi) -> None:
@@ -18,6 +20,42 @@ def test_a_token_is_taken_once_and_again_when_it_has_run_out(api: FakeApi) -> No
         client.volumes()
     asked = [path for _, path, _ in api.calls if path.endswith("/auth/tokens")]
     assert len(asked) == 2
+
+
+def test_long_lists_are_read_to_their_end(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bilocate.cli.client.PAGE", 2)
+    made = [api.add_volume(f"v{number}")["id"] for number in range(5)]
+    with Client(find_credentials(None)) as client:
+        assert [volume["id"] for volume in client.volumes()] == made
+        assert [volume["id"] for volume in client.volumes(name="v3")] == made[3:4]
+
+
+def test_a_controller_that_starts_again_is_waited_for_also_by_a_write(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody listens nothing was carried out; any other lost answer of a write is told, not repeated."""
+    found = find_credentials(None)
+    with Client(found) as client:
+        group = api.add_group("shop")
+        client.groups()
+        real, calls = client._http.request, 0
+
+        def request(*args: Any, **kwargs: Any) -> httpx.Response:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise error("nobody listens")
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(client._http, "request", request)
+        monkeypatch.setattr("bilocate.cli.client.RETRY_SECONDS", 0.01)
+        error: type[httpx.TransportError] = httpx.ConnectError
+        client.act(group["id"], "failover")
+        assert calls == 2
+        calls, error = 0, httpx.ReadError
+        with pytest.raises(OutOfReach):
+            client.act(group["id"], "failover")
+        assert calls == 1
 
 
 def test_the_project_is_found_by_its_name(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:

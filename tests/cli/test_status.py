@@ -30,6 +30,7 @@ def test_a_group_in_step_is_no_risk() -> None:
         (group("error_failovering", "inactive", failure_detail="37100178"), True, "37100178"),
         (group("error_reversing", "inactive"), True, "bilocate group reverse shop"),
         (group(replication="copying"), False, "a failover is refused"),
+        (group(replication="copying", fault="5"), False, "is being copied"),
         (group(replication="active-stopped"), False, "bilocate group sync shop"),
         (group(replication="inactive"), False, "bilocate group sync shop"),
         (group(replication="error"), True, "replace it"),
@@ -51,6 +52,18 @@ def test_one_screen(api: FakeApi, run: Run) -> None:
     assert result.exit_code == 0, result.output
     for part in ("az1", "az2", "7 GiB", "shop", "copying", "25 %", "lonely", "bilocate group create"):
         assert part in result.stdout
+
+
+def test_a_link_is_lost_where_the_controller_says_so(api: FakeApi, run: Run) -> None:
+    lost = api.add_group("a", replication_status="inactive", fault_level="5")
+    api.add_group("b", replication_status="copying", fault_level="5")
+    api.add_group("c", replication_status="active-stopped")
+    api.ready["unlinked_groups"] = [lost["id"]]
+    lines = {line.split()[0]: line for line in run("status").stdout.splitlines() if line.strip()}
+    assert "lost" in lines["a"]
+    assert " up " in lines["b"]
+    assert "at rest" in lines["c"]
+    assert json.loads(run("status", "--json").stdout)["unlinked_groups"] == [lost["id"]]
 
 
 def test_nothing_at_risk_is_said(api: FakeApi, run: Run) -> None:

@@ -13,15 +13,17 @@ from bilocate.cli.supervise import stop_all
 
 # Answers /readyz as a controller and /v1/health as an agent; its kind and configuration are its arguments.
 STAND_IN = """
-import http.server, json, sys, tomllib
+import http.server, json, os, sys, tomllib
 kind, _, config = sys.argv[1:]
 settings = tomllib.load(open(config, "rb"))
 port = settings["api" if kind == "controller" else "control"]["port"]
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        ready = {"status": "ok", "agents": {"az1": "ok", "az2": "ok"}}
-        known = {"/readyz": ready, "/v1/health": {"site": settings.get("site")}}
+        unlinked = json.loads(os.environ.get("STAND_IN_UNLINKED", "[]"))
+        ready = {"status": "ok", "agents": {"az1": "ok", "az2": "ok"}, "unlinked_groups": unlinked}
+        announced = os.environ.get("STAND_IN_ANNOUNCED", "yes") == "yes"
+        known = {"/readyz": ready, "/v1/health": {"site": settings.get("site"), "announced": announced}}
         body = json.dumps(known[self.path]).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -88,6 +90,29 @@ def test_site_start_and_kill(state_dir: Path, run: Run) -> None:
     assert run("site", "kill", "az9", "--state-dir", str(state_dir)).exit_code == 4
 
 
+def test_up_is_done_only_when_the_sites_are_linked(
+    state_dir: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_UNLINKED", '["a-group"]')
+    monkeypatch.setattr("bilocate.cli.supervise.await_ready.__defaults__", (20.0, 0.2))
+    result = run("up", "--state-dir", str(state_dir))
+    assert result.exit_code == 1
+    assert "a-group" in result.stderr
+    assert "bilocate status" in result.stderr
+
+
+def test_a_site_is_started_only_when_it_has_told_the_controllers(
+    state_dir: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("up", "--state-dir", str(state_dir)).exit_code == 0
+    assert run("site", "kill", "az2", "--state-dir", str(state_dir)).exit_code == 0
+    monkeypatch.setenv("STAND_IN_ANNOUNCED", "no")
+    monkeypatch.setattr("bilocate.cli.supervise.await_site.__defaults__", (0.5,))
+    result = run("site", "start", "az2", "--state-dir", str(state_dir))
+    assert result.exit_code == 1
+    assert "has not reached a controller yet" in result.stderr
+
+
 def test_a_process_that_ends_is_told_with_its_last_words(
     state_dir: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +124,19 @@ def test_a_process_that_ends_is_told_with_its_last_words(
     assert result.exit_code == 1
     assert "controller.log" in result.stderr
     assert "the disk is on fire" in result.stderr
+
+
+def test_a_directory_that_cant_be_used_is_told(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "file").write_text("")
+    result = run("up", "--state-dir", str(tmp_path / "file" / "below"))
+    assert result.exit_code == 2
+    assert "can't be used" in result.stderr
+
+
+def test_completion_is_offered(run: Run) -> None:
+    told = " ".join(run("--help").stdout.split())
+    assert "--install-completion" in told
+    assert "--show-completion" in told
 
 
 def test_the_key_is_never_printed(state_dir: Path, run: Run) -> None:

@@ -50,6 +50,15 @@ def test_paused_is_equal_only_when_both_sites_prove_it() -> None:
         assert observe(PAUSED, primary, secondary).replication is Replication.INACTIVE
 
 
+def test_a_lossless_failover_is_told_as_stopped_and_equal_whatever_the_other_site_says() -> None:
+    over = replace(PAUSED, failed_over=True)
+    alone = replace(APART, dirty_bytes=65536)
+    for other in (None, SECONDARY, replace(SECONDARY, dirty_bytes=65536)):
+        assert observe(over, alone, other) == Observed(Replication.PAUSED_EQUAL, FaultLevel.NONE)
+    broken = replace(alone, failed_bytes=4096)
+    assert observe(over, broken, None).replication is Replication.ERROR
+
+
 def test_a_running_resync_is_copying_with_its_progress() -> None:
     wanted = replace(WANTED, state=RowState.SYNCING)
     for done, total, percent in ((0, 200, 0), (50, 200, 25), (200, 200, 100), (0, 0, 100), (300, 200, 100)):

@@ -5,67 +5,18 @@ only after it has attached, a dirty or inconsistent secondary is not promoted, a
 A volume's content is a number that every write raises; equal numbers are equal data.
 """
 
+import asyncio
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import httpx
+from tests.operations.fake_parts import FakeHalf, FakeVolume, Json, Refused
 
 from bilocate.domain.arbiter import Ask, Call, Refusal, Row, RowState
 from bilocate.store import arbiter
 from bilocate.store.database import Database
 
-Json = dict[str, Any]
 CHUNK = 65536
-
-
-class Refused(Exception):
-    """An answer that is no success."""
-
-    def __init__(self, status: int, code: str) -> None:
-        super().__init__(code)
-        self.status, self.code = status, code
-
-
-@dataclass
-class FakeVolume:
-    """A volume at a site, and its ledger's row."""
-
-    size_bytes: int
-    revision: int = 0
-    exports: list[Json] = field(default_factory=list)
-    told_session: str | None = None  # what the controller says carries it
-    session_id: str | None = None  # what carries it here
-    max_epoch: int = 0
-    content: int = 0
-    generation: str = ""
-    consistent: bool = True
-    blank: bool = False
-    dirty: int = 0
-    failed: int = 0
-
-
-@dataclass
-class FakeHalf:
-    """One half of a session."""
-
-    session_id: str
-    wanted: Json
-    row: Row | None = None
-    permit: bool = False
-    in_step: bool = False
-    serving: bool = False
-    holds_hello: bool = False
-    quiesced: bool = False
-    refusal: str | None = None
-
-    @property
-    def epoch(self) -> int:
-        return int(self.wanted["epoch"])
-
-    @property
-    def primary(self) -> bool:
-        return bool(self.wanted["role"] == "primary")
 
 
 class FakeWorld:
@@ -84,7 +35,7 @@ class FakeWorld:
         """What agents do by themselves, until nothing is left to do."""
         for agent in self.agents.values():
             for half in list(agent.halves.values()):
-                if agent.up and half.primary:
+                if agent.up and not agent.hangs and half.primary:
                     await agent.drive(half)
 
     async def write(self, site: str, volume_id: str) -> bool:
@@ -96,7 +47,7 @@ class FakeWorld:
             return True
         await self.converge()
         half = agent.halves[volume.session_id]
-        if not (agent.up and half.serving and not half.quiesced):
+        if not (agent.up and not agent.hangs and half.serving and not half.quiesced):
             return False
         volume.content += 1
         if half.in_step:
@@ -108,31 +59,46 @@ class FakeWorld:
 
 
 class FakeAgent:
-    """One site's agent. `up` is false while its process is dead; `deaf` makes it take calls without answering."""
+    """One site's agent. `up` is false while its process is dead; `deaf` makes it take calls without answering,
+    and `hangs`, as when it is stopped, neither take nor answer them: the caller waits as long as it wants to."""
 
     def __init__(self, world: FakeWorld, site: str) -> None:
         self.world, self.site = world, site
-        self.up, self.deaf = True, False
+        self.up, self.deaf, self.hangs = True, False, False
+        self.hangs_seconds = 0.0  # at least, whatever the caller's patience is
         self.volumes: dict[str, FakeVolume] = {}
         self.halves: dict[str, FakeHalf] = {}
         self.calls: list[str] = []
+        self.taken = 0  # calls that told it something and were not refused
         self.refuse: dict[str, str] = {}  # "METHOD last-word-of-path" -> code: refused on purpose
+        self.on_refusal: Callable[[], Awaitable[None]] | None = None
+        # The same -> what happens just before such a call is carried out.
+        self.before: dict[str, Callable[[], Awaitable[None]]] = {}
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
         """One HTTP call."""
         if not self.up:
             raise httpx.ConnectError("connection refused", request=request)
+        if self.hangs:
+            await asyncio.sleep(max(self.hangs_seconds, request.extensions["timeout"]["read"]))
+            raise httpx.ReadTimeout("stopped", request=request)
         path = request.url.path.split("/")[2:]
         self.calls.append(f"{request.method} {'/'.join(path)}")
         body = json.loads(request.content) if request.content else {}
         try:
-            for wanted, code in self.refuse.items():
-                if f"{request.method} {path[0] if len(path) < 3 else path[-1]}" == wanted:
-                    raise Refused(409, code)
+            name = f"{request.method} {path[0] if len(path) < 3 else path[-1]}"
+            if name in self.refuse:
+                code = self.refuse[name]
+                if self.on_refusal is not None:
+                    await self.on_refusal()
+                raise Refused(409, code)
+            if name in self.before:
+                await self.before[name]()
             found = await self._route(request, path, body)
         except Refused as refused:
             answer = {"error": refused.code, "message": f"{self.site} says {refused.code}"}
             return httpx.Response(refused.status, json=answer)
+        self.taken += request.method != "GET"
         if self.deaf:
             raise httpx.ReadTimeout("too late", request=request)
         return httpx.Response(200, json=found)
@@ -314,7 +280,14 @@ class FakeAgent:
     def _partner(self, half: FakeHalf) -> "FakeHalf | None":
         agent = self.world.agents[half.wanted["peer"]["site"]]
         other = agent.halves.get(half.session_id)
-        if not agent.up or other is None or other.primary or other.epoch != half.epoch or other.holds_hello:
+        if (
+            not agent.up
+            or agent.hangs
+            or other is None
+            or other.primary
+            or other.epoch != half.epoch
+            or other.holds_hello
+        ):
             return None
         return other
 

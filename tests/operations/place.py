@@ -1,5 +1,6 @@
 """A controller with two agents in memory, and the standard situations that verbs are tried in."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
@@ -28,6 +29,7 @@ QUICK = Timing(
     backoff_first_seconds=0.005,
     backoff_most_seconds=0.02,
     wait_poll_seconds=0.002,
+    tell_seconds=0.1,
 )
 SETTINGS = Settings(sites=SITES, control_token="t", timing=QUICK)
 SETTLING_ROUNDS_MOST = 6  # one tells what is new, one more finds nothing to do; a refusal takes some more
@@ -39,14 +41,20 @@ Json = dict[str, Any]
 class Place:
     """One controller's operations, without their background rounds: tests say what happens when."""
 
-    def __init__(self, database: Database, world: FakeWorld, injection: Injection | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        world: FakeWorld,
+        injection: Injection | None = None,
+        settings: Settings = SETTINGS,
+    ) -> None:
         self.database, self.world = database, world
-        agents = AgentClient(SETTINGS, world.transports())
-        self.operations = Operations(database, SETTINGS, injection or Injection(), agents)
+        agents = AgentClient(settings, world.transports())
+        self.operations = Operations(database, settings, injection or Injection(), agents)
 
-    def successor(self) -> "Place":
-        """The controller as started again on the same database."""
-        return Place(self.database, self.world)
+    def successor(self, settings: Settings = SETTINGS) -> "Place":
+        """The controller as started again on the same database; or another one, by its settings."""
+        return Place(self.database, self.world, settings=settings)
 
     async def begin(self, verb: str, target_id: str, args: Mapping[str, Any]) -> str:
         """Returns the operation's id."""
@@ -68,7 +76,7 @@ class Place:
         for _ in range(SETTLING_ROUNDS_MOST):
             before = self._told_to_sites()
             for site, agent in self.world.agents.items():
-                if agent.up and not agent.deaf:
+                if agent.up and not agent.deaf and not agent.hangs:
                     await self.operations.reconciler.round(site)
             if self._told_to_sites() == before:
                 break
@@ -83,9 +91,7 @@ class Place:
             await task
 
     def _told_to_sites(self) -> int:
-        """How many calls have told a site's agent something."""
-        calls = [call for agent in self.world.agents.values() for call in agent.calls]
-        return sum(not call.startswith("GET") for call in calls)
+        return sum(agent.taken for agent in self.world.agents.values())
 
     async def take_over(self) -> None:
         """Carry on whatever the journal has, as a starting controller does."""
@@ -190,12 +196,22 @@ class Place:
         }
 
 
+def at_a_place(url: str, work: Callable[[Place], Awaitable[None]], settings: Settings = SETTINGS) -> None:
+    """Do the work at a place on an empty database."""
+
+    async def run() -> None:
+        async with a_place(url, settings) as place:
+            await work(place)
+
+    asyncio.run(run())
+
+
 @contextlib.asynccontextmanager
-async def a_place(url: str) -> AsyncIterator[Place]:
+async def a_place(url: str, settings: Settings = SETTINGS) -> AsyncIterator[Place]:
     """A place on an empty database."""
     database = Database(url)
     await upgrade(database)
-    place = Place(database, FakeWorld(database))
+    place = Place(database, FakeWorld(database), settings=settings)
     try:
         yield place
     finally:

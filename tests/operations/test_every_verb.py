@@ -29,11 +29,6 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
-    return Snapshots(tmp_path_factory.mktemp("situations"))
-
-
-@pytest.fixture(scope="module")
 def ends() -> dict[tuple[str, bool], Json]:
     """What each verb leads to when nothing goes wrong."""
     return {}

@@ -163,7 +163,7 @@ def test_a_secondary_that_is_unsure_since_a_restart_is_refused_at_the_call(snaps
         az2 = place.world.agents["az2"]
         for volume_id in await place.volumes_of(group_id, "az2"):
             az2.volumes[volume_id].dirty = 4096
-        with pytest.raises(SecondaryBehind, match="8192 bytes unsure after a restart.*allow_data_loss"):
+        with pytest.raises(SecondaryBehind, match=r"8192 bytes unsure after a restart.*allow_data_loss"):
             await place.begin("failover", group_id, {})
         for volume_id in await place.volumes_of(group_id, "az2"):
             az2.volumes[volume_id].dirty = 0

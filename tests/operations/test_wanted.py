@@ -1,23 +1,10 @@
 """What each site is told of volumes."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
-from tests.operations.place import Place, a_place
+from tests.operations.place import Place, at_a_place
 
 from bilocate.domain.operation_states import OperationStatus
 from bilocate.operations.rows import volume_row
 from bilocate.store.models import Pair
-
-Work = Callable[[Place], Awaitable[None]]
-
-
-def at_a_place(url: str, work: Work) -> None:
-    async def run() -> None:
-        async with a_place(url) as place:
-            await work(place)
-
-    asyncio.run(run())
 
 
 async def carriers(place: Place, pair_id: str) -> set[str | None]:

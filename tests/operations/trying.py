@@ -1,9 +1,10 @@
 """Finding, for any verb, a situation and arguments that its own check accepts: nothing is written per verb."""
 
+import asyncio
 import copy
 import itertools
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any, get_type_hints
 
 from sqlalchemy import select
 from tests.operations.fake_agent import FakeWorld
-from tests.operations.place import SITUATIONS, Place, Situation, a_place
+from tests.operations.place import SETTINGS, SITUATIONS, Place, Situation, a_place, group_in_step
 
 from bilocate.domain.errors_operations import OperationError
+from bilocate.operations.settings import Settings
 from bilocate.operations.verb import Verb
 from bilocate.operations.verbs import all_verbs
 from bilocate.store.columns import new_id
@@ -50,7 +52,7 @@ class Snapshots:
         self._attempts: dict[tuple[str, bool], Attempt] = {}
 
     @asynccontextmanager
-    async def place(self, situation: Situation) -> AsyncIterator[Place]:
+    async def place(self, situation: Situation, settings: Settings = SETTINGS) -> AsyncIterator[Place]:
         """A place in that situation, on a copy of its database."""
         name = situation.__name__
         kept = self._directory / f"{name}.db"
@@ -65,13 +67,24 @@ class Snapshots:
         world.next_generation = 1000
         for site, (volumes, halves) in copy.deepcopy(self._sites[name]).items():
             world.agents[site].volumes, world.agents[site].halves = volumes, halves
-        place = Place(database, world)
+        place = Place(database, world, settings=settings)
         try:
             yield place
         finally:
             await place.close()
             await database.close()
             self._free.append(database)
+
+    def in_step(self, work: Callable[[Place, str], Awaitable[None]], settings: Settings = SETTINGS) -> None:
+        """Do the work at a place with a group that replicates; it is told the group's id."""
+
+        async def run() -> None:
+            async with self.place(group_in_step, settings) as place:
+                async with place.database.reading() as db:
+                    group_id = (await db.scalars(select(Group.id))).one()
+                await work(place, group_id)
+
+        asyncio.run(run())
 
     def _copy(self, kept: Path) -> Database:
         if not self._free:

@@ -20,6 +20,7 @@ from bilocate.api.metrics import Metrics
 from bilocate.api.not_yet import ANY_METHOD, PATHS, refuse
 from bilocate.api.resource import Resource
 from bilocate.api.versions import version_routes
+from bilocate.config import read_proxy_secret
 
 Paths = Mapping[str, Mapping[str, Handler]]
 
@@ -43,7 +44,10 @@ VOLUMES: Paths = {
 
 
 def build_app(parts: Parts, passwords: Passwords) -> Gate:
-    """Everything below the port."""
+    """Everything below the port.
+
+    :raises KeyFileError: the authenticating proxy's secret can't be read.
+    """
     metrics = Metrics()
     login = Login(parts.database, passwords, parts.config.identity.token_seconds)
     routes = [
@@ -55,7 +59,9 @@ def build_app(parts: Parts, passwords: Passwords) -> Gate:
         *_project_routes(parts, "v3", VOLUMES),
     ]
     router = Router(routes, redirect_slashes=False, default=_unknown_path)
-    return Gate(router, parts.config.limits, metrics)
+    secret_file = parts.config.api.proxy_secret_file
+    proxy_secret = None if secret_file is None else read_proxy_secret(secret_file)
+    return Gate(router, parts.config.limits, metrics, proxy_secret)
 
 
 def _project_routes(parts: Parts, version: str, paths: Paths) -> list[BaseRoute]:

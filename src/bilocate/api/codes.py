@@ -43,6 +43,8 @@ EVS_CODES: Mapping[int, str] = {
     504: "EVS.5504",
 }
 
+MESSAGE_CHARACTERS_MAX = 1000
+
 WRONG_PROJECT = "EVS.0001"
 BAD_TOKEN = "EVS.0002"  # noqa: S105 - a code, no password
 NO_ROLE = "EVS.0003"
@@ -77,6 +79,9 @@ class Problem(BilocateError):
         self, status: int, message: str, code: str | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
         self.status = status
+        if len(message) > MESSAGE_CHARACTERS_MAX:
+            # What a client sent may be in it, and is no reason to fill an answer and a log.
+            message = f"{message[:MESSAGE_CHARACTERS_MAX]}…"
         self.message = message
         self.code = code or EVS_CODES[status]
         self.headers = dict(headers or {})

@@ -1,6 +1,7 @@
 """What every request passes: request id, bounds, errors as JSON, one log event, one measurement."""
 
 import asyncio
+import hmac
 import re
 import secrets
 import time
@@ -22,6 +23,9 @@ log = structlog.get_logger("bilocate.api")
 
 # Health and metrics are asked by programs that know no JSON, and must answer while all else is refused.
 ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
+# However many clients ask, a site's hosts may be waiting for the arbiter's answer.
+AGENTS = "/internal/"
+PROXY_HEADER = "X-Bilocate-Proxy"
 # What a client may send as its own request id: nothing that could break a log or a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 # Set in the scope by whatever handles a request, for the measurement: a path's template, never the path.
@@ -31,8 +35,11 @@ ROUTE = "bilocate.route"
 class Gate:
     """The outermost ASGI application."""
 
-    def __init__(self, app: ASGIApp, limits: ApiLimits, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: ApiLimits, metrics: Metrics, proxy_secret: str | None = None
+    ) -> None:
         self._app = app
+        self._proxy_secret = proxy_secret
         self._limits = limits
         self._metrics = metrics
         self.under_way = 0
@@ -75,13 +82,24 @@ class Gate:
             raise Problem(
                 503, "this controller is shutting down: try again shortly", headers={"Connection": "close"}
             )
-        if scope["path"] in ALWAYS_ANSWERED:
+        if scope["path"] in ALWAYS_ANSWERED or scope["path"].startswith(AGENTS):
             return
+        headers = Headers(scope=scope)
+        given = headers.get(PROXY_HEADER, "")
+        if self._proxy_secret is not None and not hmac.compare_digest(
+            given.encode(), self._proxy_secret.encode()
+        ):
+            raise Problem(
+                407,
+                "this service is reached only through its authenticating proxy, and the request did not come "
+                "through it: ask the proxy's address",
+                headers={"Proxy-Authenticate": "Bilocate"},
+            )
         if self.under_way > self._limits.requests_max:
             raise Problem(
                 503, f"more than {self._limits.requests_max} requests are under way: try again shortly"
             )
-        if not accepts_json(Headers(scope=scope).getlist("accept")):
+        if not accepts_json(headers.getlist("accept")):
             raise Problem(406, "answers are JSON: accept application/json")
 
     def _report(self, passage: "_Passage") -> None:

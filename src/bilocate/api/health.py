@@ -35,7 +35,7 @@ class _Health:
         """The database and all agents answer: 200, else 503 with what does not.
 
         With `?only=database` the agents are told but don't decide: for load balancers, which must not take
-        every controller out when a site has died.
+        every controller out when a site has died. Groups without a link are told and never decide.
         """
         database = await self._database()
         await freshen(self._parts)
@@ -48,7 +48,12 @@ class _Health:
             [database] if request.query_params.get("only") == "database" else [database, *agents.values()]
         )
         ok = all(each == "ok" for each in decides)
-        body = {"status": "ok" if ok else "not ready", "database": database, "agents": agents}
+        body = {
+            "status": "ok" if ok else "not ready",
+            "database": database,
+            "agents": agents,
+            "unlinked_groups": await self._unlinked(),
+        }
         headers = {} if ok else {"Retry-After": str(self._parts.config.limits.retry_after_seconds)}
         return JSONResponse(body, 200 if ok else 503, headers)
 
@@ -61,6 +66,12 @@ class _Health:
         except DatabaseUnavailable:
             groups = []
         return Response(self._metrics.text(groups, sites), media_type=CONTENT_TYPE)
+
+    async def _unlinked(self) -> list[str]:
+        try:
+            return await self._parts.operations.unlinked()
+        except DatabaseUnavailable:
+            return []
 
     async def _groups(self) -> list[tuple[str, str, str, str]]:
         async with self._parts.database.reading() as db:

@@ -1,15 +1,10 @@
 """What is true now, for what is shown: as the sites' agents report it, asked anew where that is cheap."""
 
-import asyncio
 from collections.abc import Iterable
 
 from bilocate.api import wire
 from bilocate.api.context import Parts
 from bilocate.domain.observed import Observed
-from bilocate.operations.observer import SiteReport
-
-# Questions that outlive the show that asked them: they end by the agents' own timeout.
-_asking: set[asyncio.Task[SiteReport]] = set()
 
 
 async def freshen(parts: Parts) -> None:
@@ -20,17 +15,11 @@ async def freshen(parts: Parts) -> None:
     """
     limits, observer = parts.config.limits, parts.operations.observer
     answering = [site for site in parts.config.sites if observer.last(site).answered]
-    if not answering:
-        return
-    asked = [asyncio.create_task(observer.fresh(site, limits.show_age_seconds)) for site in answering]
-    for task in asked:
-        _asking.add(task)
-        task.add_done_callback(_asking.discard)
-    await asyncio.wait(asked, timeout=limits.show_wait_seconds)
+    await observer.freshen(answering, limits.show_age_seconds, limits.show_wait_seconds)
 
 
 async def observed(parts: Parts, session_ids: Iterable[str | None]) -> dict[str | None, Observed]:
     """What is true of each session; of what is none yet, that nothing is protected."""
     wanted = {each for each in session_ids if each is not None}
-    found = await parts.operations.observe(wanted)
+    found = await parts.operations.observe(wanted, parts.config.limits.show_wait_seconds)
     return {None: wire.UNOBSERVED, **{each: found.get(each, wire.UNOBSERVED) for each in wanted}}

@@ -15,9 +15,10 @@ from bilocate.cli.credentials import Credentials
 from bilocate.cli.errors import ApiError, CliError, Conflict, NotFound, OutOfReach, UsageProblem
 
 REQUEST_TIMEOUT_SECONDS = 30.0  # longer than any call takes that is not stuck: verbs answer at once
-# A controller that starts again after a kill needs about a second; reads are worth that wait.
-READ_ATTEMPTS = 4
-READ_RETRY_SECONDS = 0.5
+# A controller that starts again after a kill needs about a second, which is worth that wait.
+ATTEMPTS = 4
+RETRY_SECONDS = 0.5
+PAGE = 1000  # the most that one answer lists
 
 PAIRS = "os-vendor-replications"
 GROUPS = "os-vendor-replication-consistency-groups"
@@ -100,7 +101,7 @@ class Client:
 
     def volumes(self, **filters: str) -> list[Volume]:
         """All volumes of the project, or those that match, such as `name=...`."""
-        return cast(list[Volume], self._call("GET", "volumes/detail", params=filters)["volumes"])
+        return cast(list[Volume], self._all("volumes/detail", "volumes", filters))
 
     def delete_volume(self, volume_id: str) -> None:
         """Delete a volume and its data."""
@@ -137,7 +138,7 @@ class Client:
 
     def pairs(self, **filters: str) -> list[Pair]:
         """All pairs, or those that match."""
-        return cast(list[Pair], self._call("GET", PAIRS, params=filters)["replications"])
+        return cast(list[Pair], self._all(PAIRS, "replications", filters))
 
     def delete_pair(self, pair_id: str) -> None:
         """End a pair; both volumes stay."""
@@ -163,7 +164,7 @@ class Client:
 
     def groups(self, **filters: str) -> list[Group]:
         """All groups, or those that match."""
-        return cast(list[Group], self._call("GET", GROUPS, params=filters)["replication_consistency_groups"])
+        return cast(list[Group], self._all(GROUPS, "replication_consistency_groups", filters))
 
     def update_group(self, group_id: str, changes: Mapping[str, Any]) -> Group:
         """Change a group's name, description or members."""
@@ -194,6 +195,17 @@ class Client:
 
     # One call
 
+    def _all(self, path: str, key: str, filters: Mapping[str, str]) -> list[Any]:
+        """A whole list, page by page."""
+        found: list[Any] = []
+        params = {**filters, "limit": str(PAGE)}
+        while True:
+            page = self._call("GET", path, params=params)[key]
+            found += page
+            if len(page) < PAGE:
+                return found
+            params["marker"] = page[-1]["id"]
+
     def _call(
         self,
         method: str,
@@ -215,15 +227,15 @@ class Client:
     ) -> httpx.Response:
         url = f"{self.credentials.service_address}/v2/{self._project_id}/{path}"
         headers = {"X-Auth-Token": self._token}
-        # Only reads are repeated: a write whose answer was lost may have been carried out.
-        attempts = READ_ATTEMPTS if method == "GET" else 1
-        for attempt in range(1, attempts + 1):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._http.request(method, url, headers=headers, json=body, params=params)
             except httpx.TransportError as error:
-                if attempt == attempts:
+                # A write whose answer was lost may have been carried out; one that found nobody was not.
+                again = method == "GET" or isinstance(error, httpx.ConnectError)
+                if attempt == ATTEMPTS or not again:
                     raise OutOfReach(self._unreachable(error)) from error
-                time.sleep(READ_RETRY_SECONDS)
+                time.sleep(RETRY_SECONDS)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _authenticate(self) -> None:

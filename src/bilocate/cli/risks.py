@@ -72,7 +72,8 @@ def _faulty(name: str, group: Group) -> tuple[str, bool] | None:
             f"bilocate group failover {name}",
             True,
         )
-    if group.get("fault_level") == LINK_LOST:
+    # While it is being copied it is behind too, and on its way: that is told below.
+    if group.get("fault_level") == LINK_LOST and group.get("replication_status") != "copying":
         return (
             f"the other site is behind: what is written now exists at {site} alone. It catches up by itself "
             "once both sites' agents and the link between them are well",
@@ -90,7 +91,10 @@ def _resting(name: str, status: str, replication: str | None, group: Group) -> t
             True,
         )
     if replication == "copying":
-        return "is being copied; a failover is refused until it is done", False
+        return (
+            f"is being copied; until it is done what is written now exists at {site} alone, and a failover is refused",
+            False,
+        )
     if replication == "error":
         return f"a disk failed a read or write; replace it, then: bilocate group sync {name}", True
     if status == "available" and replication == "active-stopped":

@@ -1,6 +1,6 @@
 """`bilocate status`: one screen with sites, links, groups, and what is at risk now."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -9,7 +9,7 @@ from rich.text import Text
 from bilocate.cli import output
 from bilocate.cli.client import Group, Pair, Volume
 from bilocate.cli.options import JsonOption, StateDirOption, connected
-from bilocate.cli.risks import LINK_LOST, Risk, all_risks, site_problems
+from bilocate.cli.risks import Risk, all_risks, site_problems
 from bilocate.cli.waiting import copied_of
 
 
@@ -19,15 +19,16 @@ def status(as_json: JsonOption = False, state_dir: StateDirOption = None) -> Non
         _, ready = client.ready()
         groups, pairs, volumes = client.groups(), client.pairs(), client.volumes()
     sites = site_problems(ready)
+    unlinked = frozenset(ready.get("unlinked_groups") or ())
     risks = all_risks(groups, pairs, sites)
     if as_json:
-        output.print_json(_as_json(sites, groups, pairs, volumes, risks))
+        output.print_json(_as_json(sites, unlinked, groups, pairs, volumes, risks))
         return
     console = output.out()
     console.print(_site_table(sites, volumes))
     console.print()
     console.print(
-        _group_table(groups, pairs, sites) if groups else "No groups yet: bilocate group create --help"
+        _group_table(groups, pairs, unlinked) if groups else "No groups yet: bilocate group create --help"
     )
     console.print()
     if groups and not risks:
@@ -50,7 +51,7 @@ def _site_table(sites: Mapping[str, str], volumes: list[Volume]) -> Table:
     return table
 
 
-def _group_table(groups: list[Group], pairs: list[Pair], sites: Mapping[str, str]) -> Table:
+def _group_table(groups: list[Group], pairs: list[Pair], unlinked: Collection[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("group", "status", "replication", "primary", "link", "pairs", "copied"):
         table.add_column(column)
@@ -61,16 +62,16 @@ def _group_table(groups: list[Group], pairs: list[Pair], sites: Mapping[str, str
             output.coloured(group["status"]),
             output.coloured(group.get("replication_status")),
             group["priority_station"],
-            _link(group, sites),
+            _link(group, unlinked),
             str(len(members)),
             _progress(members),
         )
     return table
 
 
-def _link(group: Group, sites: Mapping[str, str]) -> Text:
-    """The link carries writes only while both sites are in step or becoming so, and never to an absent agent."""
-    if group.get("fault_level") == LINK_LOST or any(sites.values()):
+def _link(group: Group, unlinked: Collection[str]) -> Text:
+    """A group that is stopped or was failed over wants no link."""
+    if group["id"] in unlinked:
         return Text("lost", style=output.BAD)
     carries = group.get("replication_status") in ("active", "copying")
     return Text("up", style=output.GOOD) if carries else Text("at rest", style="dim")
@@ -87,12 +88,18 @@ def _progress(members: list[Pair]) -> str:
 
 
 def _as_json(
-    sites: Mapping[str, str], groups: list[Group], pairs: list[Pair], volumes: list[Volume], risks: list[Risk]
+    sites: Mapping[str, str],
+    unlinked: Collection[str],
+    groups: list[Group],
+    pairs: list[Pair],
+    volumes: list[Volume],
+    risks: list[Risk],
 ) -> dict[str, Any]:
     return {
         "sites": {
             site: {"ready": not problem, "problem": problem or None} for site, problem in sites.items()
         },
+        "unlinked_groups": sorted(unlinked),
         "groups": groups,
         "pairs": pairs,
         "volumes": volumes,

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 
 import httpx
 
-from bilocate.cli.errors import CliError
+from bilocate.cli.errors import CliError, UsageProblem
 from bilocate.cli.installation import Control, api_address, control_of
 from bilocate.cli.layout import CONTROLLER, Layout
 from bilocate.cli.processes import STOP_SECONDS, Daemon
 
+LINK_SECONDS = (
+    15.0  # agents dial each other within a second; a secondary that settles a long ledger takes longer
+)
 READY_SECONDS = 20.0  # a start takes about two seconds; the rest is for busy machines and long ledgers
 LOOK_SECONDS = 0.05
 PROBE_TIMEOUT_SECONDS = 2.0
@@ -19,10 +22,19 @@ PROBE_TIMEOUT_SECONDS = 2.0
 
 @contextmanager
 def locked(layout: Layout) -> Iterator[None]:
-    """Only one command at a time starts or stops processes of an installation."""
-    layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    layout.root.chmod(0o700)
-    with layout.lock_file.open("w") as lock:
+    """Only one command at a time starts or stops processes of an installation.
+
+    :raises UsageProblem: the state directory can't be made or used.
+    """
+    try:
+        layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout.root.chmod(0o700)
+        lock = layout.lock_file.open("w")
+    except OSError as error:
+        raise UsageProblem(
+            f"{layout.root} can't be used: {error.strerror}. Give another --state-dir."
+        ) from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -45,14 +57,18 @@ def stop_all(layout: Layout, timeout_seconds: float = STOP_SECONDS) -> list[str]
     return [daemon.name for daemon in reversed(daemons(layout)) if daemon.stop(timeout_seconds)]
 
 
-def await_ready(layout: Layout, timeout_seconds: float = READY_SECONDS) -> None:
-    """Come back when the controller answers and says that its database and all agents are there.
+def await_ready(
+    layout: Layout, timeout_seconds: float = READY_SECONDS, link_seconds: float = LINK_SECONDS
+) -> None:
+    """Come back when the controller answers and says that its database and all agents are there, and that
+    every group that is to replicate has its link.
 
     :raises CliError: when that takes too long or a process ends; the message names the log to read.
     """
     address = api_address(layout)
     with httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=False) as http:
         _await(lambda: _ready_problem(http, address), daemons(layout), timeout_seconds)
+        _await(lambda: _link_problem(http, address), daemons(layout), link_seconds)
 
 
 def await_site(layout: Layout, site: str, timeout_seconds: float = READY_SECONDS) -> None:
@@ -89,6 +105,18 @@ def _ready_problem(http: httpx.Client, address: str) -> str:
     return "" if response.status_code == 200 else f"the controller says {response.text.strip()}"
 
 
+def _link_problem(http: httpx.Client, address: str) -> str:
+    try:
+        unlinked = http.get(f"{address}/readyz").json().get("unlinked_groups", [])
+    except (httpx.TransportError, ValueError):
+        return f"the controller does not answer at {address}"
+    if not unlinked:
+        return ""
+    return (
+        f"everything runs, but the sites have no link for {', '.join(unlinked)}: `bilocate status` tells more"
+    )
+
+
 def _site_problem(http: httpx.Client, control: Control, address: str, site: str) -> str:
     try:
         response = http.get(f"{control.url}/v1/health", headers=control.headers)
@@ -97,7 +125,7 @@ def _site_problem(http: httpx.Client, control: Control, address: str, site: str)
         return f"the agent of {site} does not answer at {control.url}"
     if response.status_code != 200 or health.get("site") != site:
         return f"at {control.url} something else answers than the agent of {site} ({response.status_code})"
-    if not health.get("announced", True):
+    if not health.get("announced"):
         return f"the agent of {site} has not reached a controller yet"
     return _unknown_to_controller(http, address, site)
 

@@ -76,7 +76,7 @@ class Story:
 
     async def hosts_write(self) -> list[NbdClient]:
         """Dependent writes over both volumes."""
-        self.report.chapter("Hosts write: each record waits for the one before it, on the other volume")
+        self.report.chapter("Hosts write, each record after the one before it")
         volumes = await self.world.connect(self.twins, "az1")
         await self._write_for(volumes, WRITE_SECONDS)
         return volumes

@@ -53,8 +53,6 @@ class UnknownSite(Invalid):
 class SameSite(Invalid):
     """Both volumes of a pair are at one site."""
 
-    failure = Failure.INTERNAL
-
     def __init__(self, site: str) -> None:
         super().__init__(f"both volumes are in {site}: a pair needs two volumes in two availability zones")
 
@@ -264,9 +262,11 @@ class HostsAttached(Conflict):
     """A switchover takes the production volumes away from hosts."""
 
     def __init__(self, group_id: str, volume_ids: list[str]) -> None:
+        # A few: the message must still be read to its end.
+        more = f" and {len(volume_ids) - 3} more" if len(volume_ids) > 3 else ""
         super().__init__(
-            f"production volumes of group {group_id} are attached to hosts ({', '.join(volume_ids)}): disconnect "
-            'them first, or repeat with {"force": true} to have them disconnected'
+            f"production volumes of group {group_id} are attached to hosts ({', '.join(volume_ids[:3])}{more}): "
+            'disconnect them first, or repeat with {"force": true} to have them disconnected'
         )
 
 
@@ -345,6 +345,16 @@ class AgentTimeout(OutOfReach):
         super().__init__(f"the agent of site {site} did not answer within {seconds:g} s: try again shortly")
 
 
+class AgentBusy(OutOfReach):
+    """A site's agent is in the middle of what an earlier call asked for, and takes no other now."""
+
+    failure = Failure.BUSY
+
+    def __init__(self, site: str, message: str) -> None:
+        self.site = site
+        super().__init__(f"the agent of site {site} is busy: {message}")
+
+
 class AgentNonsense(OperationError):
     """A site's agent answered something that is not in the agreement: another release, or a defect."""
 
@@ -373,22 +383,6 @@ class StillInSession(OutOfReach):
         super().__init__(
             f"volume {volume_id} is still in a session at site {site}: it is being ended, repeat"
         )
-
-
-class StepTimedOut(OperationError):
-    """A condition that a step waits for did not come about in time."""
-
-    def __init__(self, what: str, seconds: float, seen: str) -> None:
-        super().__init__(f"{what} did not happen within {seconds:g} s; last seen: {seen}")
-
-
-class LeaseLost(OperationError):
-    """Another controller carries this operation on: this one must not touch it any more."""
-
-    failure = Failure.BUSY
-
-    def __init__(self, operation_id: str) -> None:
-        super().__init__(f"operation {operation_id} is carried on by another controller, or has ended")
 
 
 def failure_named(error_kind: str | None) -> Failure:

@@ -58,6 +58,7 @@ class Wanted:
     state: RowState
     paused: bool
     members: int
+    failed_over: bool = False  # by a failover that lost nothing, and not reprotected yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,9 @@ def _replication(wanted: Wanted, primary: HalfReport | None, secondary: HalfRepo
         return Replication.COPYING
     if wanted.state is RowState.IN_SYNC and primary is not None and primary.in_step:
         return Replication.ACTIVE
-    if wanted.paused and _equal(wanted, primary, secondary):
+    # After a lossless failover the one copy that counts has every answered write; the other site is out, and
+    # what differs is told by the reprotect.
+    if wanted.paused and (wanted.failed_over or _equal(wanted, primary, secondary)):
         return Replication.PAUSED_EQUAL
     return Replication.INACTIVE
 

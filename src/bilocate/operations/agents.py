@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from bilocate.domain.errors_operations import (
+    AgentBusy,
     AgentNonsense,
     AgentRefused,
     AgentTimeout,
@@ -35,8 +36,9 @@ class Precheck:
 class AgentClient:
     """One HTTP client per site.
 
-    Every call raises `AgentUnavailable` (no connection), `AgentTimeout`, `AgentNonsense` (an answer outside
-    the agreement), `AgentRefused` (with the agent's code) or `UnknownSite`.
+    Every call raises `AgentUnavailable` (no connection), `AgentTimeout`, `AgentBusy`, `AgentNonsense` (an
+    answer outside the agreement), `AgentRefused` (with the agent's code) or `UnknownSite`. `seconds`: how
+    long an answer is waited for, instead of the setting.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class AgentClient:
         timing = settings.timing
         self._seconds = timing.agent_call_seconds
         self._precheck_seconds = timing.precheck_seconds
+        self._quiesce_seconds = timing.quiesce_seconds
         self._connect_seconds = timing.agent_connect_seconds
         self._clients = {
             name: httpx.AsyncClient(
@@ -76,17 +79,20 @@ class AgentClient:
                 raise AgentNonsense(site, f"a status without {part}")
         return found
 
-    async def put_volume(self, site: str, volume_id: str, wanted: Json) -> Json:
+    async def put_volume(self, site: str, volume_id: str, wanted: Json, seconds: float | None = None) -> Json:
         """What the volume should be."""
-        return await self._call(site, "PUT", f"/v1/volumes/{volume_id}", wanted)
+        return await self._call(site, "PUT", f"/v1/volumes/{volume_id}", wanted, seconds)
 
     async def delete_volume(self, site: str, volume_id: str) -> None:
         """The volume and its data go; gone already is fine."""
         await self._call(site, "DELETE", f"/v1/volumes/{volume_id}")
 
-    async def put_session(self, site: str, session_id: str, wanted: Json) -> Json:
+    async def put_session(
+        self, site: str, session_id: str, wanted: Json, seconds: float | None = None
+    ) -> Json:
         """What the session should be; returns what it is, once that is persisted."""
-        return self._actual(site, await self._call(site, "PUT", f"/v1/sessions/{session_id}", wanted))
+        found = await self._call(site, "PUT", f"/v1/sessions/{session_id}", wanted, seconds)
+        return self._actual(site, found)
 
     async def session(self, site: str, session_id: str) -> Json | None:
         """What the session is there; None when the agent knows no such session."""
@@ -115,18 +121,19 @@ class AgentClient:
             behind_seconds=float(behind) if isinstance(behind, int | float) else None,
         )
 
-    async def release(self, site: str, session_id: str, epoch: int) -> None:
+    async def release(self, site: str, session_id: str, epoch: int, seconds: float | None = None) -> None:
         """The failover was refused: hellos are taken again."""
-        await self._call(site, "POST", f"/v1/sessions/{session_id}/release", {"epoch": epoch})
+        await self._call(site, "POST", f"/v1/sessions/{session_id}/release", {"epoch": epoch}, seconds)
 
     async def quiesce(self, site: str, session_id: str, epoch: int) -> int:
         """Rule 23 at the primary: hosts are held and both sites equal; returns the row's version it knows."""
-        found = await self._call(site, "POST", f"/v1/sessions/{session_id}/quiesce", {"epoch": epoch})
+        path = f"/v1/sessions/{session_id}/quiesce"
+        found = await self._call(site, "POST", path, {"epoch": epoch}, seconds=self._quiesce_seconds)
         return int(_expect(site, found, "version", int))
 
-    async def resume(self, site: str, session_id: str, epoch: int) -> None:
+    async def resume(self, site: str, session_id: str, epoch: int, seconds: float | None = None) -> None:
         """A quiesce is taken back: the row's version is raised, then hosts go on."""
-        await self._call(site, "POST", f"/v1/sessions/{session_id}/resume", {"epoch": epoch})
+        await self._call(site, "POST", f"/v1/sessions/{session_id}/resume", {"epoch": epoch}, seconds)
 
     def _actual(self, site: str, found: Json) -> Json:
         _expect(site, found, "epoch", int)
@@ -174,6 +181,8 @@ def _read(site: str, answer: httpx.Response) -> Json:
     code, message = found.get("error"), found.get("message", "")
     if answer.status_code == 503 and isinstance(code, str):
         raise AgentUnavailable(site, f"{message or code}")
+    if code == "busy":
+        raise AgentBusy(site, str(message or code))
     if isinstance(code, str) and 400 <= answer.status_code < 500:
         raise AgentRefused(site, code, str(message or code), answer.status_code)
     raise AgentNonsense(site, f"HTTP {answer.status_code}: {code!r} {message!r}")

@@ -64,6 +64,7 @@ async def open_export(
         await context.reconciler.push_volume(volume_id)
     except OperationError:
         await _end(context, attachment.id, "its site did not take it up")
+        context.reconciler.kick(volume.site)  # it may have taken it up all the same
         raise
     return attachment
 
@@ -77,7 +78,7 @@ async def close_export(context: Context, attachment_id: str, project_id: str | N
         volume = await db.get(Volume, attachment.volume_id)
     await _end(context, attachment_id, "ended by its user")
     try:
-        await context.reconciler.push_volume(attachment.volume_id)
+        await context.reconciler.push_volume(attachment.volume_id, context.settings.timing.tell_seconds)
     except OperationError:
         if volume is not None:
             context.reconciler.kick(volume.site)

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bilocate.domain.errors_operations import LeaseLost
 from bilocate.domain.operation_states import OPERATION, UNFINISHED, OperationEvent, OperationStatus
+from bilocate.operations.runner_errors import LeaseLost
 from bilocate.operations.settings import Settings
 from bilocate.store.columns import db_now
 from bilocate.store.database import Database

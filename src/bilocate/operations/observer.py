@@ -1,8 +1,8 @@
 """The last report of every site, asked for again and again, and at once when someone needs it fresh."""
 
 import asyncio
-import contextlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,8 @@ class Observer:
         self._answers: dict[str, SiteReport] = {}
         self._asking = {site: asyncio.Lock() for site in self._sites}
         self._tasks: list[asyncio.Task[None]] = []
+        self._asked_since: dict[str, float | None] = dict.fromkeys(self._sites)
+        self._late: set[asyncio.Task[SiteReport]] = set()
 
     async def start(self) -> None:
         """Begin to ask all sites, each at its own pace."""
@@ -58,11 +60,10 @@ class Observer:
 
     async def stop(self) -> None:
         """Ask no more."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._late]
+        for task in tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks = []
 
     def last(self, site: str) -> SiteReport:
@@ -84,18 +85,40 @@ class Observer:
                 await self._ask(site)
         return self._reports[site]
 
+    async def freshen(self, sites: Iterable[str], max_age: float, seconds: float | None = None) -> None:
+        """Ask all these sites at once, as `fresh` does, and wait no longer than `seconds` for their answers; what
+        comes later is in a later report. A site that has left a question unanswered for so long already is not
+        waited for again: it may have just died, and whoever asks may be in a hurry because of that."""
+        waited_for = [site for site in sites if seconds is None or self._silence(site) < seconds]
+        asked = [asyncio.create_task(self.fresh(site, max_age)) for site in waited_for]
+        for task in asked:
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+        if asked:
+            await asyncio.wait(asked, timeout=seconds)
+
+    def _silence(self, site: str) -> float:
+        """For how many seconds the question that is under way has not been answered."""
+        since = self._asked_since[site]
+        return 0.0 if since is None else time.monotonic() - since
+
     async def _keep_asking(self, site: str) -> None:
         while True:
-            await self.fresh(site)
+            try:
+                await self.fresh(site)
+            except Exception:
+                log.exception("observer_defect", site=site)
             await asyncio.sleep(self._timing.observe_every_seconds)
 
     async def _ask(self, site: str) -> None:
-        asked_at = time.monotonic()
+        self._asked_since[site] = asked_at = time.monotonic()
         try:
             status = await self._agents.status(site, self._timing.observe_timeout_seconds)
             report = SiteReport(site, asked_at, status)
         except OperationError as error:
             report = SiteReport(site, asked_at, None, error)
+        finally:
+            self._asked_since[site] = None
         before = self._reports[site]
         if before.answered != report.answered or before.asked_at == float("-inf"):
             log.info("site_reachability", site=site, answers=report.answered, error=str(report.error or ""))

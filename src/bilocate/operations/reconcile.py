@@ -26,7 +26,8 @@ OVERTAKEN = ("older_epoch", "older_revision")
 
 
 class Reconciler:
-    """One round at a time per site. `on_leftover(session_id)` is called for holds that nobody takes back."""
+    """One round at a time per site. `on_leftover(session_id)` is called for holds at a site that answers, and that
+    nobody takes back."""
 
     def __init__(
         self, database: Database, agents: AgentClient, observer: Observer, settings: Settings
@@ -67,16 +68,18 @@ class Reconciler:
         for site in sites or tuple(self._kicked):
             self._kicked[site].set()
 
-    async def push_session(self, site: str, session_id: str) -> Json | None:
+    async def push_session(self, site: str, session_id: str, seconds: float | None = None) -> Json | None:
         """Put one session's wanted state now; returns what it is there. None: nothing is wanted of it.
 
         :raises AgentRefused, AgentUnavailable, AgentTimeout, AgentNonsense: as the agent answers.
         """
         async with self._database.reading() as db:
             wanted = await session_row(db, session_id, site, self._settings)
-        return None if wanted is None else await self._agents.put_session(site, session_id, wanted)
+        if wanted is None:
+            return None
+        return await self._agents.put_session(site, session_id, wanted, seconds)
 
-    async def push_volume(self, volume_id: str) -> None:
+    async def push_volume(self, volume_id: str, seconds: float | None = None) -> None:
         """Put one volume's wanted state now. Nothing happens when there is no such volume.
 
         :raises AgentRefused, AgentUnavailable, AgentTimeout, AgentNonsense: as the agent answers.
@@ -87,7 +90,7 @@ class Reconciler:
             return
         site, wanted = found
         try:
-            await self._agents.put_volume(site, volume_id, wanted)
+            await self._agents.put_volume(site, volume_id, wanted, seconds)
         except AgentRefused as refused:
             if refused.code not in OVERTAKEN:
                 raise

@@ -16,7 +16,8 @@ from bilocate.store.models import Attachment, Group, Pair, Session, Volume
 
 @dataclass(frozen=True, slots=True)
 class SiteRows:
-    """What a site should have: by volume id, by session id. `leftovers`: sessions with a hold and no operation."""
+    """What a site should have: by volume id, by session id. `leftovers`: sessions that are held at this site,
+    and no operation is under way that would take that back."""
 
     volumes: dict[str, Json]
     sessions: dict[str, Json]
@@ -42,7 +43,9 @@ async def site_rows(db: AsyncSession, site: str, settings: Settings) -> SiteRows
         members = by_session[session.id]
         if members:
             wanted[session.id] = _session(session, members, site, settings)
-        if session.held or session.quiesced:
+        if (session.held and session.secondary_site == site) or (
+            session.quiesced and session.primary_site == site
+        ):
             holding.append(session.id)
     return SiteRows(await _volumes(db, volumes), wanted, await _idle(db, holding))
 

@@ -11,11 +11,11 @@ import time
 
 import structlog
 
-from bilocate.domain.errors_operations import LeaseLost, OutOfReach
+from bilocate.domain.errors_operations import OutOfReach
 from bilocate.domain.operation_states import UNFINISHED, OperationEvent, OperationStatus
 from bilocate.operations.context import Context
 from bilocate.operations.injection import Injection, Moment
-from bilocate.operations.runner_errors import RecordedError
+from bilocate.operations.runner_errors import LeaseLost, RecordedError
 from bilocate.operations.verb import Json, Run, Step, Verb
 from bilocate.operations.verbs import verb_named
 from bilocate.store.database import DatabaseUnavailable
@@ -257,6 +257,8 @@ class Runner:
                         self.take(operation)
             except DatabaseUnavailable as error:
                 log.warning("runner_waits_for_database", error=str(error))
+            except Exception:
+                log.exception("runner_defect")  # without this task leases would end under our own operations
             await asyncio.sleep(self._timing.scan_every_seconds)
 
     def _carried(self, operation: Operation, task: "asyncio.Task[None]") -> None:

@@ -24,7 +24,7 @@ from bilocate.operations.observer import Observer
 from bilocate.operations.reconcile import Reconciler
 from bilocate.operations.runner import Runner
 from bilocate.operations.settings import Settings
-from bilocate.operations.truth import observe_sessions
+from bilocate.operations.truth import observe_sessions, unlinked
 from bilocate.operations.verbs import all_verbs, verb_named
 from bilocate.store.database import Database
 from bilocate.store.models import Attachment, AttachmentKind
@@ -150,10 +150,14 @@ class Operations:
         """
         await close_export(self.context, attachment_id, project_id)
 
-    async def observe(self, session_ids: Iterable[str]) -> dict[str, Observed]:
-        """What is true now of each session (`pair.session_id`, or the group's id); no answer takes longer
-        than the observer's last look. Unknown sessions are left out."""
-        return await observe_sessions(self.context, session_ids)
+    async def observe(self, session_ids: Iterable[str], seconds: float) -> dict[str, Observed]:
+        """What is true now of each session (`pair.session_id`, or the group's id), as far as the sites told until
+        now or tell within `seconds`. Unknown sessions are left out."""
+        return await observe_sessions(self.context, session_ids, seconds)
+
+    async def unlinked(self) -> list[str]:
+        """The groups that are to replicate and have no link now, as far as the sites told until now."""
+        return await unlinked(self.context)
 
     async def site_hello(self, site: str, instance: str, boot_id: str) -> None:
         """An agent has started: it is told at once what is wanted of it.

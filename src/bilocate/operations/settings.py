@@ -23,19 +23,25 @@ class Timing:
 
     agent_connect_seconds: float = 1.0  # loopback and LAN connect in milliseconds; a dead machine never does
     agent_call_seconds: float = 5.0  # a PUT waits for the agent's disk, which may be slow but not this slow
-    precheck_seconds: float = 3.0  # a failover's check flushes the secondary's disks
+    precheck_seconds: float = (
+        15.0  # a failover's check flushes the secondary's disks: a page cache full of writes
+    )
+    quiesce_seconds: float = 10.0  # a switchover holds hosts, drains and flushes both sites
+    tell_seconds: float = (
+        1.0  # for a site that is told what it would hear anyway: it may be just what has died
+    )
     observe_every_seconds: float = 0.5  # how old the truth that is shown may be
     observe_timeout_seconds: float = 2.0  # an agent that is silent so long is shown as not answering
     reconcile_every_seconds: float = 2.0  # how long a site may stay other than wanted without anyone noticing
-    settle_after_seconds: float = 1.0  # between tries to take back what an ended operation left at an agent
     lease_seconds: float = 10.0  # a controller that is silent so long has its operations taken over
     scan_every_seconds: float = 1.0  # how often a runner looks for operations that nobody carries on
-    wait_poll_seconds: float = 0.01  # between looks at an agent that an operation waits for
+    wait_poll_seconds: float = (
+        0.003  # between looks at an agent that an operation waits for; rises by half ...
+    )
+    wait_poll_most_seconds: float = 0.1  # ... up to this
     backoff_first_seconds: float = 0.02  # before a failed step is tried again; doubles each time ...
     backoff_most_seconds: float = 1.0  # ... up to this
-    undo_patience_seconds: float = (
-        10.0  # an undo that needs an agent that does not answer is left to settling
-    )
+    undo_patience_seconds: float = 2.0  # an undo that needs an agent that does not answer is left to settling
     forward_patience_seconds: float = 60.0  # behind the point of no return, before a verb ends in error
     before_patience_seconds: float = 5.0  # before it, until the verb is undone
 

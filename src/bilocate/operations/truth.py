@@ -5,16 +5,20 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from bilocate.domain.group_states import GroupStatus
 from bilocate.domain.observed import HalfReport, Observed, Wanted, observe
 from bilocate.operations.context import Context
 from bilocate.operations.observer import SiteReport
-from bilocate.store.models import Pair, Session
+from bilocate.store.models import Group, Pair, Session
 
 Json = dict[str, Any]
 
 
-async def observe_sessions(context: Context, session_ids: Iterable[str]) -> dict[str, Observed]:
-    """What is true now of each of the sessions; those that don't exist are left out."""
+async def observe_sessions(
+    context: Context, session_ids: Iterable[str], seconds: float | None = None
+) -> dict[str, Observed]:
+    """What is true now of each of the sessions; those that don't exist are left out. `seconds`: how long a site
+    that should be asked anew is waited for; None: as long as a site is asked at all."""
     ids = list(session_ids)
     async with context.database.reading() as db:
         sessions = (await db.scalars(select(Session).where(Session.id.in_(ids)))).all()
@@ -22,8 +26,16 @@ async def observe_sessions(context: Context, session_ids: Iterable[str]) -> dict
             select(Pair.session_id, func.count()).where(Pair.session_id.in_(ids)).group_by(Pair.session_id)
         )
         members: dict[str | None, int] = {row[0]: row[1] for row in await db.execute(counts)}
-    await _refresh(context, [session for session in sessions if members.get(session.id)])
-    return {session.id: _observe(context, session, members.get(session.id, 0)) for session in sessions}
+        failed_over = set(
+            await db.scalars(
+                select(Group.id).where(Group.id.in_(ids), Group.status == GroupStatus.FAILED_OVER)
+            )
+        )
+    await _refresh(context, [session for session in sessions if members.get(session.id)], seconds)
+    return {
+        session.id: _observe(context, session, members.get(session.id, 0), session.id in failed_over)
+        for session in sessions
+    }
 
 
 async def observe_session(context: Context, session_id: str) -> Observed | None:
@@ -31,8 +43,23 @@ async def observe_session(context: Context, session_id: str) -> Observed | None:
     return (await observe_sessions(context, [session_id])).get(session_id)
 
 
-def _observe(context: Context, session: Session, members: int) -> Observed:
-    wanted = Wanted(session.epoch, session.state, session.paused, members)
+async def unlinked(context: Context) -> list[str]:
+    """The groups that are to replicate and whose production site has no link to the other one now."""
+    carried = select(Pair.session_id).where(Pair.session_id.is_not(None))
+    query = select(Session).where(Session.paused.is_(False), Session.id.in_(carried)).order_by(Session.id)
+    async with context.database.reading() as db:
+        sessions = (await db.scalars(query)).all()
+    return [session.id for session in sessions if not _is_linked(context, session)]
+
+
+def _is_linked(context: Context, session: Session) -> bool:
+    primary = half_report(context.observer.last(session.primary_site), session.id)
+    return primary is not None and primary.epoch == session.epoch and primary.link_up
+
+
+def _observe(context: Context, session: Session, members: int, failed_over: bool) -> Observed:
+    lossless = failed_over and not session.forced
+    wanted = Wanted(session.epoch, session.state, session.paused, members, lossless)
     halves = [
         half_report(context.observer.last(site), session.id)
         for site in (session.primary_site, session.secondary_site)
@@ -40,7 +67,7 @@ def _observe(context: Context, session: Session, members: int) -> Observed:
     return observe(wanted, halves[0], halves[1])
 
 
-async def _refresh(context: Context, sessions: Iterable[Session]) -> None:
+async def _refresh(context: Context, sessions: Iterable[Session], seconds: float | None) -> None:
     """Ask a site anew whose last report is older than the session: it would be taken for silence."""
     stale = {
         site
@@ -48,8 +75,7 @@ async def _refresh(context: Context, sessions: Iterable[Session]) -> None:
         for site in (session.primary_site, session.secondary_site)
         if _is_behind(context.observer.last(site), session)
     }
-    for site in stale:
-        await context.observer.fresh(site)
+    await context.observer.freshen(stale, 0.0, seconds)
 
 
 def _is_behind(report: SiteReport, session: Session) -> bool:

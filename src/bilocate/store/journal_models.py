@@ -39,7 +39,7 @@ class Operation(Base):
     status: Mapped[OperationStatus] = mapped_column(
         EnumColumn(OperationStatus), default=OperationStatus.RUNNING
     )
-    step: Mapped[str | None] = mapped_column(String(64))  # the last one that was begun
+    step: Mapped[str | None] = mapped_column(String(64))  # the last one that was completed
     attempts: Mapped[int] = mapped_column(Integer, default=0)  # failed tries of all steps
     rounds: Mapped[int] = mapped_column(Integer, default=0)  # how often a lost race was started again
     requested_by: Mapped[str] = mapped_column(String(255), default="")

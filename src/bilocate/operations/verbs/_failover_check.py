@@ -11,7 +11,6 @@ from bilocate.domain.errors_operations import (
     SecondaryBehind,
     SecondaryInconsistent,
     SessionNotReady,
-    Settling,
 )
 from bilocate.operations.context import Context
 from bilocate.operations.verb import Json
@@ -26,11 +25,12 @@ LOOK_EVERY_SECONDS = 0.02
 async def require_promotable(context: Context, session: Session, allow_data_loss: bool) -> None:
     """The secondary's agent answers, knows the session as it is now, and holds what may be shown to hosts.
 
-    :raises SecondaryBehind, SecondaryInconsistent, SessionNotReady, Settling, AgentUnavailable, AgentTimeout:
+    What an earlier operation has left held is in no failover's way: the secondary is checked, and held, anew,
+    and hosts that are held at the primary are left behind with it.
+
+    :raises SecondaryBehind, SecondaryInconsistent, SessionNotReady, AgentUnavailable, AgentTimeout, AgentBusy:
     """
     site = session.secondary_site
-    if session.held or session.quiesced:
-        raise Settling(session.id)
     if session.state is not RowState.IN_SYNC and not allow_data_loss:
         raise SecondaryBehind(session.id, session.state.value, session.primary_site, site)
     try:
@@ -43,6 +43,11 @@ async def require_promotable(context: Context, session: Session, allow_data_loss
     volumes: list[Json] = actual["volumes"]
     if any(not volume.get("consistent") or volume.get("blank") for volume in volumes):
         raise SecondaryInconsistent(session.id, site)
+    unsure = sum(int(v.get("dirty_bytes") or 0) + int(v.get("failed_bytes") or 0) for v in volumes)
+    if unsure and not allow_data_loss:
+        raise SecondaryBehind(
+            session.id, f"{unsure} bytes unsure after a restart", session.primary_site, site
+        )
 
 
 async def how_far_behind(context: Context, session: Session) -> Json:

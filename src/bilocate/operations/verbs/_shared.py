@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bilocate.domain.errors_operations import NotFound, OperationError, OutOfReach, StepTimedOut, WrongStatus
+from bilocate.domain.errors_operations import NotFound, OperationError, OutOfReach, WrongStatus
 from bilocate.domain.table import Table
 from bilocate.operations.context import Context
+from bilocate.operations.runner_errors import StepTimedOut
 from bilocate.operations.verb import Json
 from bilocate.store.columns import db_now
 from bilocate.store.membership import members_of
@@ -81,6 +82,13 @@ async def change_production(db: AsyncSession, group_id: str, old: str, new: str)
     old_ids = [pair.volume_at(old) for pair in members]
     # Read back by whoever looks next; the rows were locked with their group.
     quietly: Any = {"synchronize_session": False}
+    # First: whoever is just connecting holds its volume's lock until its attachment can be seen here.
+    await db.execute(
+        update(Volume)
+        .where(Volume.id.in_(volume_ids))
+        .values(wanted_revision=Volume.wanted_revision + 1)
+        .execution_options(**quietly)
+    )
     await db.execute(
         update(Attachment)
         .where(
@@ -89,12 +97,6 @@ async def change_production(db: AsyncSession, group_id: str, old: str, new: str)
             Attachment.ended_at.is_(None),
         )
         .values(ended_at=db_now(), ended_because="production moved")
-        .execution_options(**quietly)
-    )
-    await db.execute(
-        update(Volume)
-        .where(Volume.id.in_(volume_ids))
-        .values(wanted_revision=Volume.wanted_revision + 1)
         .execution_options(**quietly)
     )
     await db.execute(
@@ -112,36 +114,46 @@ async def wait_for_half(
     what: str,
     condition: Callable[[Json], bool],
     seconds: float,
+    silence_seconds: float | None = None,
 ) -> Json:
     """The half at `site`, as soon as `condition` holds of it.
 
-    :raises StepTimedOut: it did not within `seconds`, or the agent did not answer any more.
+    :raises StepTimedOut: it did not within `seconds`, or its agent was silent for `silence_seconds`.
     """
-    deadline = time.monotonic() + seconds
+    timing = context.settings.timing
+    began = heard = now = time.monotonic()
+    silence = seconds if silence_seconds is None else silence_seconds
+    pause = timing.wait_poll_seconds
     seen = "no answer"
     while True:
         try:
             actual = await context.agents.session(site, session_id)
+            heard = time.monotonic()
             if actual is not None and condition(actual):
                 return actual
             seen = describe(actual)
         except OutOfReach as error:
             seen = str(error)
-        if time.monotonic() >= deadline:
-            raise StepTimedOut(what, seconds, seen)
-        await asyncio.sleep(context.settings.timing.wait_poll_seconds)
+        now = time.monotonic()
+        if now - began >= seconds or now - heard >= silence:
+            raise StepTimedOut(what, round(now - began, 1), seen)
+        await asyncio.sleep(pause)
+        pause = min(1.5 * pause, timing.wait_poll_most_seconds)
 
 
-async def push_if_possible(context: Context, session_id: str, sites: Iterable[str]) -> None:
-    """Put a session's wanted state; a site that does not answer is told when it does (by the reconciler)."""
+async def push_if_possible(context: Context, session_id: str, sites: Iterable[str]) -> set[str]:
+    """Put a session's wanted state, and say which sites have taken it. One that does not answer soon is told
+    when it does, by the reconciler: it must not keep whoever wants to fail over from it waiting."""
 
-    async def push(site: str) -> None:
+    async def push(site: str) -> str | None:
         try:
-            await context.reconciler.push_session(site, session_id)
+            await context.reconciler.push_session(site, session_id, context.settings.timing.tell_seconds)
         except OperationError:
             context.reconciler.kick(site)
+            return None
+        return site
 
-    await asyncio.gather(*(push(site) for site in sites))
+    return {site for site in await asyncio.gather(*(push(site) for site in sites)) if site is not None}
 
 
 def describe(actual: Json | None) -> str:

@@ -20,7 +20,9 @@ def want(session: Session, **values: object) -> None:
 
 async def let_go(context: Context, session: Session) -> None:
     """Tell both sites that the session is paused, and wait a while until the primary has let its link go."""
-    await push_if_possible(context, session.id, [session.primary_site, session.secondary_site])
+    told = await push_if_possible(context, session.id, [session.primary_site, session.secondary_site])
+    if session.primary_site not in told:
+        return
 
     def has_let_go(actual: Json) -> bool:
         told = (actual["epoch"], actual["revision"]) >= (session.epoch, session.revision)
@@ -28,6 +30,9 @@ async def let_go(context: Context, session: Session) -> None:
 
     try:
         what = f"letting the link of session {session.id} go"
-        await wait_for_half(context, session.primary_site, session.id, what, has_let_go, LET_GO_SECONDS)
+        silence = context.settings.timing.tell_seconds
+        await wait_for_half(
+            context, session.primary_site, session.id, what, has_let_go, LET_GO_SECONDS, silence
+        )
     except OperationError:
         context.reconciler.kick(session.primary_site)

@@ -35,6 +35,7 @@ from bilocate.operations.verbs._shared import (
     change_production,
     locked_session,
     read_group,
+    require_agents,
     require_status,
     wait_for_half,
 )
@@ -87,6 +88,7 @@ class Failover(Verb[Args]):
         facts["repeat"] = group.status is GroupStatus.ERROR_FAILING_OVER
         if facts["repeat"]:
             facts.update(to_site=session.primary_site, from_site=session.secondary_site)
+            await require_agents(context, [session.primary_site])
             return
         facts.update(to_site=session.secondary_site, from_site=session.primary_site)
         await require_promotable(context, session, request.args.allow_data_loss)
@@ -193,7 +195,8 @@ async def _commit(run: Run[Args], db: AsyncSession) -> Json | None:
     session = await locked_session(db, run.target_id)
     lossy = seen["state"] != RowState.IN_SYNC.value or bool(run.results["precheck"]["dirty_bytes"])
     want(session, paused=True, allow_dirty=forced and lossy, trust_blank=False, forced=forced and lossy)
-    session.held = False
+    # Holds are of an epoch: whatever was left of an earlier operation is over too.
+    session.held = session.quiesced = False
     await change_production(db, run.target_id, old, new)
     return {"epoch": answer.epoch}
 

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bilocate.domain.arbiter import Ask, Call, Refusal
 from bilocate.domain.errors_operations import (
+    AgentBusy,
     AgentRefused,
     GroupEmpty,
     HostsAttached,
@@ -48,6 +49,13 @@ from bilocate.store.models import Group
 from bilocate.store.sequences import next_epoch
 from bilocate.store.transitions import blame, lock, move_group, take
 
+# A primary that dies here is to be failed over from, and not to be waited for.
+QUIESCE_PATIENCE_SECONDS = 1.0
+# A new primary that is silent so long ends the reversal in an error, from which there is a failover back.
+SILENCE_SECONDS = 10.0
+# A trip in the middle of it starts it again: the link may be back in a moment.
+LOST_STEP = ("lost_link", "not_in_step")
+
 
 @dataclass(frozen=True, slots=True)
 class Args:
@@ -69,10 +77,10 @@ class Reverse(Verb[Args]):
         """See the module."""
         return (
             Step("mark", commit=_mark, undo_commit=_unmark),
-            Step("quiesce", do=_quiesce, undo=_resume),
+            Step("quiesce", do=_quiesce, undo=_resume, patience_seconds=QUIESCE_PATIENCE_SECONDS),
             Step("commit", commit=_commit),
             Step("demote", do=_demote),
-            Step("promote", do=_promote),
+            Step("promote", do=_promote, patience_seconds=SILENCE_SECONDS),
             Step("in_step", do=_in_step, commit=_finish),
         )
 
@@ -146,7 +154,12 @@ async def _quiesce(run: Run[Args]) -> Json | None:
     if run.facts["repeat"]:
         return None
     site, epoch = str(run.facts["from_site"]), int(run.results["mark"]["epoch"])
-    return {"version": await run.context.agents.quiesce(site, run.target_id, epoch)}
+    try:
+        return {"version": await run.context.agents.quiesce(site, run.target_id, epoch)}
+    except AgentRefused as refused:
+        if refused.code in LOST_STEP:
+            raise AgentBusy(site, str(refused)) from refused
+        raise
 
 
 async def _resume(run: Run[Args]) -> Json | None:
@@ -175,7 +188,7 @@ async def _commit(run: Run[Args], db: AsyncSession) -> Json | None:
 async def _demote(run: Run[Args]) -> Json | None:
     site = str(run.facts["from_site"])
     try:
-        await _push(run, site)
+        await _push(run, site, run.context.settings.timing.tell_seconds)
     except OutOfReach:
         # The new primary needs nothing of it; it is told when it is back.
         run.context.reconciler.kick(site)
@@ -187,9 +200,9 @@ async def _promote(run: Run[Args]) -> Json | None:
     return None
 
 
-async def _push(run: Run[Args], site: str) -> None:
+async def _push(run: Run[Args], site: str, seconds: float | None = None) -> None:
     try:
-        await run.context.reconciler.push_session(site, run.target_id)
+        await run.context.reconciler.push_session(site, run.target_id, seconds)
     except AgentRefused as refused:
         if refused.code not in ("older_epoch", "older_revision"):
             raise
@@ -203,7 +216,7 @@ async def _in_step(run: Run[Args]) -> Json | None:
         return actual["epoch"] == session.epoch and bool(actual["in_step"])
 
     seconds = run.context.settings.timing.forward_patience_seconds
-    await wait_for_half(run.context, site, session_id, "being in step", in_step, seconds)
+    await wait_for_half(run.context, site, session_id, "being in step", in_step, seconds, SILENCE_SECONDS)
     return None
 
 

@@ -1,6 +1,6 @@
 """Let a group replicate: status stays available; the agents do the rest by themselves.
 
-    pause    only when extents have failed: a resync must be forced, and that takes a stop first
+    pause    only when extents have failed: a resync must be forced, and that takes a stop first     undo: the stop
     let_go   the primary's agent has let its link go
     unpause  replication is wanted from here on     point of no return
     push     both sites' agents are told (one that is away: when it is back)
@@ -44,7 +44,7 @@ class Sync(Verb[Args]):
     def steps(self) -> tuple[Step, ...]:
         """See the module."""
         return (
-            Step("pause", commit=_pause),
+            Step("pause", commit=_pause, undo_commit=_go_on),
             Step("let_go", do=_let_go),
             Step("unpause", commit=_unpause),
             Step("push", do=_push),
@@ -76,6 +76,12 @@ def _require_status(group: Group) -> None:
 async def _pause(run: Run[Args], db: AsyncSession) -> Json | None:
     if run.facts["force_resync"]:
         want(await locked_session(db, run.target_id), paused=True)
+    return None
+
+
+async def _go_on(run: Run[Args], db: AsyncSession) -> Json | None:
+    if run.facts["force_resync"]:
+        want(await locked_session(db, run.target_id), paused=False)
     return None
 
 

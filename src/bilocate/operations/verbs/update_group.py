@@ -55,7 +55,6 @@ class UpdateGroup(Verb[Args]):
         group, session, members = await read_group(request.context, request.target_id, request.project_id)
         _require_status(group)
         args = request.args
-        request.facts.update(old_name=group.name, old_description=group.description)
         request.facts.update(sites=[session.primary_site, session.secondary_site])
         if not args.add and not args.remove:
             return
@@ -107,16 +106,19 @@ def _require_changeable(
 async def _apply(run: Run[Args], db: AsyncSession) -> Json | None:
     args = run.args
     group = await lock(db, Group, run.target_id)
+    old = {"name": group.name, "description": group.description}
     group.name = group.name if args.name is None else args.name
     group.description = group.description if args.description is None else args.description
     await _change_members(run, db, args.add, args.remove)
     await unclaim(db, group.id, args.remove)
-    return None
+    return old
 
 
 async def _take_back(run: Run[Args], db: AsyncSession) -> Json | None:
     group = await lock(db, Group, run.target_id)
-    group.name, group.description = run.facts["old_name"], run.facts["old_description"]
+    old = run.results.get("apply", {})
+    group.name = old.get("name", group.name)
+    group.description = old.get("description", group.description)
     await claim(db, group, run.args.remove)
     await _change_members(run, db, run.args.remove, run.args.add)
     return None

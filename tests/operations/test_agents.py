@@ -1,0 +1,140 @@
+"""Calling agents over real sockets: what is no answer, what is none in time, and what is nonsense."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.operations.place import QUICK, SETTINGS
+
+from bilocate.domain.errors_operations import (
+    AgentBusy,
+    AgentNonsense,
+    AgentRefused,
+    AgentTimeout,
+    AgentUnavailable,
+    OperationError,
+    UnknownSite,
+)
+from bilocate.operations.agents import AgentClient
+from bilocate.operations.settings import SiteAddress
+
+SESSION = {"epoch": 1, "revision": 1, "role": "primary", "volumes": []}
+Work = Callable[[AgentClient, list[bytes]], Awaitable[None]]
+
+
+def answer(status: int, body: Any) -> bytes:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(content), content)
+
+
+def with_agent(answers: list[bytes | None], work: Work, call_seconds: float = 5.0) -> None:
+    """An agent that answers with these in turn, whatever it is asked; None hangs up instead."""
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while answers:
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.IncompleteReadError:
+                break
+            length = next(
+                (int(w[16:]) for w in head.split(b"\r\n") if w.lower().startswith(b"content-length: ")), 0
+            )
+            asked.append(head + await reader.readexactly(length))
+            given = answers.pop(0)
+            if given is None:
+                break
+            writer.write(given)
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        site = SiteAddress("az1", f"http://127.0.0.1:{port}", "/l", "127.0.0.1", 1)
+        timing = replace(QUICK, agent_call_seconds=call_seconds)
+        agents = AgentClient(replace(SETTINGS, sites={"az1": site}, timing=timing))
+        await work(agents, asked)
+        await agents.close()
+        server.close()
+
+    asyncio.run(run())
+
+
+def test_every_call_carries_the_control_token() -> None:
+    async def work(agents: AgentClient, asked: list[bytes]) -> None:
+        await agents.put_session("az1", "s", {"epoch": 1})
+        head, _, body = asked[0].partition(b"\r\n\r\n")
+        assert head.startswith(b"PUT /v1/sessions/s ")
+        assert b"authorization: bearer t" in head.lower()
+        assert json.loads(body) == {"epoch": 1}
+
+    with_agent([answer(200, SESSION)], work)
+
+
+def test_a_connection_that_the_agent_had_just_closed_is_opened_anew() -> None:
+    """A kept connection of an agent that was started again: the call is repeated, once."""
+
+    async def work(agents: AgentClient, asked: list[bytes]) -> None:
+        await agents.health("az1")
+        assert await agents.health("az1") == {"site": "az1"}
+        assert len(asked) == 3
+        with pytest.raises(AgentUnavailable):
+            await agents.health("az1")
+
+    with_agent([answer(200, {}), None, answer(200, {"site": "az1"}), None, None], work)
+
+
+def test_nobody_there_is_told_at_once_and_silence_in_time() -> None:
+    async def work(agents: AgentClient, asked: list[bytes]) -> None:
+        began = time.monotonic()
+        with pytest.raises(AgentTimeout, match=r"0\.2 s"):
+            await agents.health("az1")
+        assert 0.1 < time.monotonic() - began < 5
+        with pytest.raises(UnknownSite, match="az1"):
+            await agents.health("az9")
+
+    with_agent([b"HTTP/1.1 200 X\r\nContent-Length: 10\r\n\r\n", answer(200, {})], work, call_seconds=0.2)
+
+    async def nobody() -> None:
+        site = SiteAddress("az1", "http://127.0.0.1:9", "/l", "127.0.0.1", 1)
+        agents = AgentClient(replace(SETTINGS, sites={"az1": site}))
+        with pytest.raises(AgentUnavailable, match="is it running"):
+            await agents.health("az1")
+        await agents.close()
+
+    asyncio.run(nobody())
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (answer(200, b"{"), AgentNonsense),
+        (answer(200, []), AgentNonsense),
+        (answer(200, {"epoch": 1}), AgentNonsense),
+        (answer(200, {**SESSION, "epoch": True}), AgentNonsense),
+        (answer(200, {**SESSION, "volumes": None}), AgentNonsense),
+        (answer(500, {"error": "x"}), AgentNonsense),
+        (answer(404, b"not here"), AgentNonsense),
+        (b"nonsense\r\n\r\n", AgentUnavailable),
+        (answer(503, {"error": "starting", "message": "reading its ledger"}), AgentUnavailable),
+        (answer(409, {"error": "busy", "message": "flushing"}), AgentBusy),
+        (answer(409, {"error": "older_epoch", "message": "epoch 4 is known"}), AgentRefused),
+    ],
+)
+def test_what_an_answer_means(given: bytes, error: type[OperationError]) -> None:
+    async def work(agents: AgentClient, asked: list[bytes]) -> None:
+        with pytest.raises(error, match="az1"):
+            await agents.session("az1", "s")
+
+    with_agent([given, given], work)
+
+
+def test_a_session_that_the_agent_does_not_know_is_none() -> None:
+    async def work(agents: AgentClient, asked: list[bytes]) -> None:
+        assert await agents.session("az1", "s") is None
+
+    with_agent([answer(404, {"error": "unknown_session", "message": "?"})], work)
