@@ -124,6 +124,22 @@ def test_PULLKEEP_the_intents_stay_until_both_have_flushed() -> None:
         assert not scene.durable(A).intents
 
 
+def test_PULLKEEP_a_flush_that_fails_behind_the_pull_keeps_the_intents_and_serves_nobody() -> None:
+    scene = in_step()
+    write = scene.until_answered(scene.host.write(0))
+    scene.a.cut_power()
+    scene.world.disk(0, A).failures.append(Failure("flush", errno.EIO))
+    with scene.holding(Kind.ASK, A, "REQUEST_SOLO"):
+        scene.a.start()
+        scene.run(0.4)
+        assert not scene.connects(A)
+        assert scene.durable(A).intents == {0}
+    scene.world.disk(0, A).failures.clear()
+    scene.restart(A)  # a file whose flush failed is opened anew
+    scene.until_in_step()
+    assert scene.writer(A, 0) == write.number
+
+
 # --- 19 OLD MEMORY ---
 
 

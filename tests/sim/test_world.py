@@ -183,7 +183,7 @@ def test_a_second_writer_is_noticed() -> None:
     host = world.host(0)
     host.connect(A)
     watch.one_writer.failed_over(B, False)
-    watch.one_writer.served(B)
+    watch.one_writer.served(B, [0])
     host.write(0)
     with pytest.raises(Violation, match="P2"):
         world.run()
@@ -200,4 +200,4 @@ def test_a_dependent_write_without_what_it_depends_on_is_noticed() -> None:
     world.disk(0, B).cache.pop(0)
     watch.durable.failed_over(B, True)
     with pytest.raises(Violation, match="P3"):
-        watch.durable.served(B)
+        watch.durable.served(B, [0])

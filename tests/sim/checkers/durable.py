@@ -1,5 +1,7 @@
 """P1 DURABLE and P3 ORDER, looked at whenever a site begins to serve: what it holds is what hosts will read."""
 
+from collections.abc import Sequence
+
 from tests.sim.checkers.registers import Must, Registers, was_answered
 from tests.sim.checkers.violation import Violation
 from tests.sim.world.disk import Disk
@@ -41,8 +43,8 @@ class Durable(Observers):
     def trusted(self, site: str) -> None:
         self._trusted.add(site)
 
-    def served(self, site: str) -> None:
-        disks = self.disks(site)
+    def served(self, site: str, volumes: Sequence[int]) -> None:
+        disks = self.disks(site, volumes)
         if site in self._trusted:
             self._trusted.discard(site)
             self._registers.rebase(site, disks)
@@ -55,19 +57,20 @@ class Durable(Observers):
             self._check_flushed(site, disks)
             self._registers.rebase(site, disks)
         else:
-            self.check_all(site)
+            self.check_all(site, volumes)
 
-    def disks(self, site: str) -> list[Disk]:
-        """The site's disks, one per volume."""
-        return [self._world.disk(volume, site) for volume in range(len(self._world.sizes))]
+    def disks(self, site: str, volumes: Sequence[int]) -> dict[int, Disk]:
+        """The site's disks of these volumes."""
+        return {volume: self._world.disk(volume, site) for volume in volumes}
 
-    def check_all(self, site: str) -> None:
+    def check_all(self, site: str, volumes: Sequence[int] | None = None) -> None:
         """P1 and P4: the site holds everything that was answered, and everything that was read."""
-        why = self._registers.now.why_not_disks(self.disks(site), self._world.history.tick())
+        disks = self.disks(site, range(len(self._world.sizes)) if volumes is None else volumes)
+        why = self._registers.now.why_not_disks(disks, self._world.history.tick())
         if why is not None:
             raise Violation("P1", f"at {site}, {why}")
 
-    def _check_flushed(self, site: str, disks: list[Disk]) -> None:
+    def _check_flushed(self, site: str, disks: dict[int, Disk]) -> None:
         """P1 of flushed writes, which not even the loss of the machine's memory may take (rule 19)."""
         moment = self._world.history.tick()
         must = self._survives_cut(site, moment)
@@ -75,7 +78,7 @@ class Durable(Observers):
         if why is not None:
             raise Violation("P1", f"flushed, at {site}, {why}")
 
-    def _check_order(self, site: str, disks: list[Disk]) -> None:
+    def _check_order(self, site: str, disks: dict[int, Disk]) -> None:
         """P3: with any write, everything that was answered before that write was asked for.
 
         Unless this site lost power: then of what was answered before that, what had been flushed. What it holds

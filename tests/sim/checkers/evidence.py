@@ -37,7 +37,7 @@ class Evidence(Observers):
         if all(v["consistent"] and not v["blank"] and not v["dirty_bytes"] for v in told["volumes"]):
             self.audits += 1
             try:
-                self._durable.check_all(row.secondary)
+                self._durable.check_all(row.secondary, self._world.controller.wishes[session_id].members)
             except Violation as violation:
                 raise Violation("P5", f"the row says in_sync, but {violation}") from violation
 

@@ -1,5 +1,7 @@
 """P2 ONE WRITER: once production has moved, the old site answers nothing that it was asked after that."""
 
+from collections.abc import Sequence
+
 from tests.sim.checkers.violation import Violation
 from tests.sim.world.history import HostOp
 from tests.sim.world.observers import Observers
@@ -38,7 +40,7 @@ class OneWriter(Observers):
             self.master = site
             self._handed_over = False
 
-    def served(self, site: str) -> None:
+    def served(self, site: str, volumes: Sequence[int]) -> None:
         if site == self.master:
             if not self._handed_over:
                 self._since = self._world.history.tick()

@@ -5,7 +5,7 @@ that a host has read, which began only after the value in question had taken eff
 found or not.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.sim.world.disk import Disk
@@ -48,6 +48,13 @@ class Branch:
         self._began = began
         self.logs: dict[tuple[int, int], SectorLog] = {}
 
+    def fork(self) -> "Branch":
+        """The same history, which goes on by itself."""
+        other = Branch(self._history, self._began)
+        for key, log in self.logs.items():
+            other.logs[key] = SectorLog(log.base, list(log.writes), list(log.claims), dict(log.seen))
+        return other
+
     def log(self, volume: int, sector: int) -> SectorLog:
         """The log of one sector, made when it is first needed."""
         log = self.logs.get((volume, sector))
@@ -80,10 +87,10 @@ class Branch:
         return f"{'zeros are' if writer == ZEROS else f'write {writer} is'} there, but {why}"
 
     def why_not_disks(
-        self, disks: list[Disk], moment: int, must: Must = was_answered, claims: bool = True
+        self, disks: Mapping[int, Disk], moment: int, must: Must = was_answered, claims: bool = True
     ) -> str | None:
-        """The same for all that the disks hold, one disk per volume."""
-        for volume, disk in enumerate(disks):
+        """The same for all that the disks, by volume, hold."""
+        for volume, disk in disks.items():
             for sector in sorted({sector for of, sector in self.logs if of == volume} | disk.cache.keys()):
                 content = disk.cache.get(sector)
                 writer = ZEROS if content is None else writer_of(volume, sector, content)
@@ -92,10 +99,10 @@ class Branch:
                     return f"sector {sector} of volume {volume}: {why}"
         return None
 
-    def newest(self, disks: list[Disk]) -> int:
+    def newest(self, disks: Mapping[int, Disk]) -> int:
         """The moment at which the last of the branch's writes that the disks show was asked for."""
         newest = 0
-        for volume, disk in enumerate(disks):
+        for volume, disk in disks.items():
             for sector, content in disk.cache.items():
                 writer = writer_of(volume, sector, content)
                 log = self.logs.get((volume, sector))
@@ -131,8 +138,8 @@ class Branch:
 class Registers(Observers):
     """Takes in what hosts do.
 
-    `now` is the branch in production. After a lossy failover the old site may go on in isolation: what it answers
-    goes on in the branch that it had, for it may be promoted again. `lawful` says which site's answers count now.
+    `now` is the branch in production. After a failover the old site may go on in isolation: what it is asked goes
+    into a branch of its own, for it may be promoted again. `lawful` says which site's answers count now.
     """
 
     def __init__(self, history: History, lawful: Callable[[str], bool]) -> None:
@@ -162,16 +169,21 @@ class Registers(Observers):
             if writer != ZEROS:  # zeros do not tell who wrote them
                 log.seen.setdefault(writer, op.answered)
 
-    def served(self, site: str) -> None:
+    def served(self, site: str, volumes: Sequence[int]) -> None:
         if self._lawful(site):
+            for other, branch in self._of_site.items():
+                if other != site and branch is self.now:
+                    # It may go on for a while, unlawfully: what it was asked then is in a branch of its own.
+                    self._of_site[other] = branch.fork()
+                    self.past.append(self._of_site[other])
             self._of_site[site] = self.now
 
-    def rebase(self, site: str, disks: Iterable[Disk]) -> None:
-        """A new branch: what these disks of the site, one per volume, hold is the truth from now on."""
+    def rebase(self, site: str, disks: Mapping[int, Disk]) -> None:
+        """A new branch: what the disks of the site, of all volumes, hold is the truth from now on."""
         self.past.append(self.now)
         self.history.branch += 1
         self.now = self._of_site[site] = Branch(self.history, self.history.tick())
-        for volume, disk in enumerate(disks):
+        for volume, disk in disks.items():
             for sector, content in disk.cache.items():
                 writer = writer_of(volume, sector, content)
                 if writer != ZEROS:

@@ -47,6 +47,7 @@ class Agent:
         self.instance = ""
         self.volumes: dict[str, SiteVolume] = {}
         self.sessions: dict[str, SitePorts] = {}
+        self._taken: set[SiteVolume] = set()  # by a call that is being carried out
 
     # --- life and death ---
 
@@ -66,7 +67,8 @@ class Agent:
             wanted = Wanted.from_text(record.wanted)
             volumes = [self.volumes[member.volume_id] for member in wanted.members]
             ports.session.restore(record, [volume.marks for volume in volumes], self.world.scheduler.now)
-            self._carry(ports)
+            if not ports.session.stopped:
+                self._carry(ports)
         self.world.observers.started(self.site)
 
     def _record_of(self, disk: Disk, records: dict[str, VolumeRecord]) -> VolumeRecord:
@@ -95,6 +97,7 @@ class Agent:
                     disk.tear(request.offset, request.length, request.data, rng)
         self.ledger.process_ended(some)
         volumes, self.volumes, self.sessions = self.volumes, {}, {}
+        self._taken.clear()
         for volume in volumes.values():
             volume.disconnect("the agent's process ended")
         for disk in self.disks.values():
@@ -138,18 +141,17 @@ class Agent:
         except BilocateError as error:
             done(error)
             return
-        newer = ports is None or wanted.epoch > ports.session.epoch
-        others = (
-            {v.carrier for v in volumes if v.carrier is not None and v.carrier is not ports}
-            if newer
-            else set()
-        )
-        if others:
-            self._let_go(others, lambda: self.put_session(session_id, wanted, done))
+        if ports is not None and wanted.epoch <= ports.session.epoch:
+            self._put(ports, wanted, volumes, done)
             return
-        if ports is None:
-            ports = self._new_session(session_id)
-        self._put(ports, wanted, volumes, newer, done)
+        others = {v.carrier for v in volumes if v.carrier is not None and v.carrier is not ports}
+        touched = {*volumes, *(v for each in (*others, ports) if each is not None for v in each.volumes)}
+        if touched & self._taken:
+            done(NotPossibleNow("busy", "its volumes are on their way to another session"))
+            return
+        self._taken |= touched  # calls about the same volumes are carried out one after the other
+        ports = ports or self._new_session(session_id)
+        self._let_go(others, lambda: self._put_newer(ports, wanted, volumes, touched, done))
 
     def _volumes_of(self, session_id: str, wanted: Wanted) -> list[SiteVolume]:
         for member in wanted.members:
@@ -161,41 +163,61 @@ class Agent:
                 raise OlderWanted(session_id, "epoch", wanted.epoch, known)
         return [self.volumes[member.volume_id] for member in wanted.members]
 
-    def _put(
-        self, ports: SitePorts, wanted: Wanted, volumes: list[SiteVolume], newer: bool, done: Done
+    def _put_newer(
+        self,
+        ports: SitePorts,
+        wanted: Wanted,
+        volumes: list[SiteVolume],
+        touched: set[SiteVolume],
+        done: Done,
     ) -> None:
         def persisted(error: BilocateError | None) -> None:
-            if newer and not ports.dead:
-                self._later(lambda: self._carry(ports))
+            self._later(lambda: self._carry(ports))
+            over(error)
+
+        def over(error: BilocateError | None) -> None:
+            self._taken -= touched
             done(error)
 
-        before = list(ports.volumes)
+        before = [volume for volume in ports.volumes if volume.carrier is ports]
+        if self._put(ports, wanted, volumes, persisted, over):
+            for volume in (*volumes, *before):
+                volume.carrier = None  # requests wait until the new half is there
+
+    def _put(
+        self,
+        ports: SitePorts,
+        wanted: Wanted,
+        volumes: list[SiteVolume],
+        done: Done,
+        refused: Done | None = None,
+    ) -> bool:
+        marks = [volume.marks for volume in volumes]
         try:
-            ports.session.put(
-                wanted, [volume.marks for volume in volumes], self.world.scheduler.now, persisted
-            )
+            ports.session.put(wanted, marks, self.world.scheduler.now, done)
         except BilocateError as error:
-            done(error)
-        else:
-            if newer:
-                for volume in (*volumes, *before):
-                    volume.carrier = None  # requests wait until the new half is there
-        ports.after()
+            (refused or done)(error)
+            return False
+        finally:
+            ports.after()
+        return True
 
-    def _let_go(self, others: Iterable[SitePorts], then: Callable[[], None]) -> None:
+    def _let_go(self, others: set[SitePorts], then: Callable[[], None]) -> None:
         waiting = set(others)
 
         def gone(ports: SitePorts) -> None:
             waiting.discard(ports)
-            for volume in ports.volumes:
-                if volume.carrier is ports:
-                    volume.carrier = None
             if not waiting:
                 self._later(then)
 
-        for ports in list(waiting):
+        for ports in others:
+            for volume in ports.volumes:
+                if volume.carrier is ports:
+                    volume.carrier = None  # requests wait from now on
             ports.session.let_go(self.world.scheduler.now, lambda ports=ports: gone(ports))  # type: ignore[misc]
             ports.after()
+        if not others:
+            then()
 
     def delete_session(self, session_id: str, epoch: int, done: Done) -> None:
         """As DELETE /v1/sessions/{id}."""
@@ -203,9 +225,18 @@ class Agent:
         if ports is None:
             done(None)
             return
+        touched = set(ports.volumes)
+        if touched & self._taken:
+            done(NotPossibleNow("busy", "its volumes are on their way to another session"))
+            return
+        self._taken |= touched
 
         def ended(error: BilocateError | None) -> None:
+            self._taken -= touched
             if error is None:
+                for volume in touched:
+                    if volume.carrier is ports:
+                        volume.carrier = None
                 ports.die()
                 self.sessions.pop(session_id, None)
             done(error)
@@ -213,7 +244,7 @@ class Agent:
         try:
             ports.session.end(epoch, self.world.scheduler.now, ended)
         except BilocateError as error:
-            done(error)
+            ended(error)
         ports.after()
 
     def step(self, session_id: str, name: str, epoch: int, done: Told) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.sim.world.agent import Agent
     from tests.sim.world.world import World
 
-TIMEOUT_SECONDS = 3.0
+TIMEOUT_SECONDS = 1.0
 
 
 class OutOfReach(BilocateError):

@@ -100,7 +100,30 @@ class Controller:
                 for site in self.world.agents:
                     if self._is_behind(session_id, site):
                         Operation(self.world, f"reconcile {site}", self._once(self.push(session_id, site)))
+            self._end_sessions()
         self.world.scheduler.after(RECONCILE_SECONDS, Kind.TIMER, "controller", "reconcile", self._reconcile)
+
+    def _end_sessions(self) -> None:
+        """What no group wants any more, once its volumes are in other sessions."""
+        for agent in self.world.agents.values():
+            for session_id, ports in list(agent.sessions.items()):
+                if session_id not in self.wishes and ports.session.stopped and agent.controller_in_reach:
+                    call = self._delete(agent.site, session_id, ports.session.epoch)
+                    Operation(self.world, f"end {session_id} at {agent.site}", self._once(call))
+
+    def _delete(self, site: str, session_id: str, epoch: int) -> Call:
+        return Call(site, "DELETE", lambda agent, answered: agent.delete_session(session_id, epoch, answered))
+
+    def settle(self, session_id: str) -> None:
+        """No operation is under way: what one left behind, or a late call, is taken back."""
+        row = self.world.arbiter.rows[session_id]
+        for site, name, held in (
+            (row.secondary, "release", "holds_hello"),
+            (row.primary, "resume", "quiesced"),
+        ):
+            told = self.world.told(site, session_id) if self.world.agents[site].controller_in_reach else {}
+            if told.get(held) and told["epoch"] == row.epoch:
+                Operation(self.world, name, self._once(self.step(session_id, site, name, row.epoch)))
 
     def _is_behind(self, session_id: str, site: str) -> bool:
         agent = self.world.agents[site]
@@ -117,7 +140,9 @@ class Controller:
     # --- calls ---
 
     def push(self, session_id: str, site: str) -> Call:
-        """Put the session as it is wanted when the call arrives, not when it is made."""
+        """Put the session as it is wanted now."""
+        if session_id not in self.wishes:
+            raise Failed(f"{session_id} is no more")
         wanted = self.wanted(session_id, site)
         return Call(site, "PUT", lambda agent, answered: agent.put_session(session_id, wanted, answered))
 

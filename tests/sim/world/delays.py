@@ -69,6 +69,7 @@ class Drawn(Steady):
         self._ledger_scale = rng.choice((0.001, 0.005, 0.02))
         self._link_scale = rng.choice((0.0005, 0.002, 0.01))
         self._lossy_calls = rng.choice((0.0, 0.1, 0.3))
+        self.latest_call = 2.0 if self._lossy_calls else 0.0  # a call that is on its way arrives by then
         self._lazy_batches = rng.choice((0.0, 0.3))
 
     def disk(self) -> float:
@@ -94,6 +95,8 @@ class Drawn(Steady):
         return 0.01 + self._rng.random() * 0.05
 
     def call(self) -> float:
+        if not self.calm and self._rng.random() < self._lossy_calls / 10:
+            return self._rng.random() * self.latest_call  # its caller has long given up
         return self._rng.random() * 0.01
 
     def call_lost(self) -> bool:

@@ -1,5 +1,7 @@
 """What a world tells those who watch it. Nothing of the core: hosts, operators and machines only."""
 
+from collections.abc import Sequence
+
 from tests.sim.world.history import HostOp
 
 
@@ -21,8 +23,8 @@ class Observers:
     def power_cut(self, site: str, lost: bool) -> None:
         """A site's machine lost power, and with it perhaps some unflushed sectors."""
 
-    def served(self, site: str) -> None:
-        """A site begins to serve hosts; none has been answered yet."""
+    def served(self, site: str, volumes: Sequence[int]) -> None:
+        """A site begins to serve these volumes; no host of theirs has been answered yet."""
 
     def refused(self, site: str) -> None:
         """A site refuses all attachments from before: hosts see an error, not an older disk."""
@@ -63,9 +65,9 @@ class All(Observers):
         for one in self.each:
             one.power_cut(site, lost)
 
-    def served(self, site: str) -> None:
+    def served(self, site: str, volumes: Sequence[int]) -> None:
         for one in self.each:
-            one.served(site)
+            one.served(site, volumes)
 
     def refused(self, site: str) -> None:
         for one in self.each:

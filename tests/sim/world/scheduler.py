@@ -76,6 +76,7 @@ class Scheduler:
         self.now = 0.0
         self.trace = trace
         self.events_run = 0
+        self.after_each: Callable[[Event], None] | None = None  # told of every event that has happened
         self.parked: list[Event] = []
         self._holds: list[Hold] = []
         self._heap: list[tuple[float, int, Event]] = []
@@ -124,6 +125,8 @@ class Scheduler:
         if self.trace.on:
             self.trace.add(self.now, event.site, f"{event.kind.value} {event.name} {event.detail}".rstrip())
         event.run()
+        if self.after_each is not None:
+            self.after_each(event)
 
     # --- by hand ---
 

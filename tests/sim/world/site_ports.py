@@ -155,7 +155,8 @@ class SitePorts:
         self._effect("serve_hosts", serving)
         before, self.serving = self.serving, serving
         if serving and not before:
-            self.agent.world.observers.served(self._site)
+            world = self.agent.world
+            world.observers.served(self._site, [world.number_of(volume.volume_id) for volume in self.volumes])
 
     def refuse_old_attachments(self) -> None:
         self._effect("refuse_old_attachments")

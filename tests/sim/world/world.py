@@ -89,6 +89,10 @@ class World:
         """A pair's volume at a site."""
         return f"volume{volume}-{site}"
 
+    def number_of(self, volume_id: str) -> int:
+        """The number of the pair that a volume belongs to."""
+        return int(volume_id.removeprefix("volume").partition("-")[0])
+
     def disk(self, volume: int, site: str) -> Disk:
         """The same as a disk."""
         return self.agents[site].disks[self.volume_id(volume, site)]
