@@ -125,6 +125,31 @@ async def test_microversions(door: Api, header: str, status: int, told: str | No
     response = await door.call("GET", "volumes", version="v3", headers={"OpenStack-API-Version": header})
     assert response.status_code == status
     assert response.headers.get("OpenStack-API-Version") == told
+    if told is not None:
+        assert response.headers["Vary"] == "OpenStack-API-Version"
+
+
+async def test_a_refusal_tells_its_microversion_too_and_v2_has_none(door: Api) -> None:
+    header = {"OpenStack-API-Version": "compute 2.9, volume 3.44"}
+    response = await door.call("GET", "volumes/nobody", version="v3", headers=header)
+    assert response.status_code == 404
+    assert response.headers["OpenStack-API-Version"] == "volume 3.44"
+    assert response.headers["Vary"] == "OpenStack-API-Version"
+    response = await door.call("GET", "volumes", version="v2", headers=header)
+    assert response.status_code == 200
+    assert "OpenStack-API-Version" not in response.headers
+
+
+async def test_the_version_document_of_v3_tells_what_is_honoured(door: Api) -> None:
+    for path, status in (("/v3", 200), ("/v3/", 200), ("/", 300)):
+        response = await door.http.get(path)
+        assert response.status_code == status
+        found = next(each for each in response.json()["versions"] if each["id"] == "v3.0")
+        assert (found["status"], found["min_version"], found["version"]) == ("CURRENT", "3.0", "3.44")
+        assert found["links"] == [{"rel": "self", "href": f"{URL}/v3/"}]
+    latest = {"OpenStack-API-Version": "volume latest"}
+    response = await door.call("GET", "volumes", version="v3", headers=latest)
+    assert response.headers["OpenStack-API-Version"] == f"volume {found['version']}"
 
 
 async def test_407_for_who_did_not_come_through_the_authenticating_proxy(api: Api) -> None:

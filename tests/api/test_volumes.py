@@ -199,8 +199,17 @@ WRONG_ACTIONS: tuple[tuple[dict[str, Any], int], ...] = (
     ({CONNECT: {"connector": {"host": "h", "x": "y" * 5000}}}, 400),
     ({CONNECT: {"connector": {"host": "h"}}, DISCONNECT: {"connector": {"host": "h"}}}, 400),
     ({"os-nonsense": None}, 400),
-    ({"os-extend": {"new_size": 2}}, 501),
-    ({"os-attach": {}}, 501),
+    ({"os-extend": None}, 400),
+    ({"os-extend": {"new_size": "two"}}, 400),
+    ({"os-extend": {"new_size": 1}}, 400),
+    ({"os-attach": None}, 400),
+    ({"os-attach": {}}, 400),
+    ({"os-attach": {"host_name": "h", "mode": "wo"}}, 400),
+    ({"os-attach": {"host_name": 1}}, 400),
+    ({"os-detach": []}, 400),
+    ({"os-detach": {"attachment_id": NOBODY}}, 404),
+    ({"os-detach": None}, 409),
+    ({"os-retype": {}}, 501),
 )
 
 
@@ -259,6 +268,22 @@ async def test_zones_types_and_limits(world: World) -> None:
     assert (await api.call("GET", "types/gold")).status_code == 404
     limits = (await api.call("GET", "limits")).json()["limits"]["absolute"]
     assert (limits["totalVolumesUsed"], limits["totalGigabytesUsed"]) == (1, 1)
+
+
+async def test_the_summary_of_a_project(world: World) -> None:
+    api = world.api
+    await api.volume("az1", size=2, metadata={"a": "1"})
+    await api.volume("az2", metadata={"a": "2", "b": "1"})
+
+    async def told(microversion: str) -> Any:
+        headers = {"OpenStack-API-Version": f"volume {microversion}"}
+        response = await api.call("GET", "volumes/summary", version="v3", headers=headers)
+        return response.json().get("volume-summary"), response.status_code
+
+    assert await told("3.12") == ({"total_count": 2, "total_size": 3}, 200)
+    metadata = {"a": ["1", "2"], "b": ["1"]}
+    assert await told("3.36") == ({"total_count": 2, "total_size": 3, "metadata": metadata}, 200)
+    assert await told("3.11") == (None, 404)
 
 
 async def test_another_projects_volume_is_not_there(world: World) -> None:

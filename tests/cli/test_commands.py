@@ -20,6 +20,14 @@ def test_volume_create_asks_for_what_was_said(api: FakeApi, run: Run) -> None:
     assert (volume["name"], volume["size"], volume["availability_zone"]) == ("orders", 3, "az2")
 
 
+def test_volume_extend_asks_for_the_new_size(api: FakeApi, run: Run) -> None:
+    volume = api.add_volume("orders")
+    assert run("volume", "extend", "orders", "--size", "3", "--wait").exit_code == DONE
+    path, body = last_call(api, "POST")
+    assert path.endswith(f"/volumes/{volume['id']}/action")
+    assert body == {"os-extend": {"new_size": 3}}
+
+
 def test_lists_show_ids_and_names(api: FakeApi, run: Run) -> None:
     things = {
         "volume": api.add_volume("v1"),

@@ -167,8 +167,11 @@ class FakeAgent:
             raise Refused(409, "older_revision")
         volume.revision, volume.exports = wanted["revision"], wanted["exports"]
         volume.told_session = wanted["session_id"]
-        volume.size_bytes = max(volume.size_bytes, wanted["size_bytes"])
-        return {}
+        if wanted["size_bytes"] > volume.size_bytes:
+            if volume.session_id is not None:
+                raise Refused(409, "in_session")
+            volume.size_bytes = wanted["size_bytes"]
+        return {"size_bytes": volume.size_bytes}
 
     def _delete_volume(self, volume_id: str) -> Json:
         volume = self.volumes.get(volume_id)

@@ -159,7 +159,7 @@ def values_of(name: str, kind: Any, lists: list[list[str]]) -> Iterator[Any]:
     elif kind is bool:
         yield True
     elif kind is int:
-        yield 1
+        yield from (1, 2)
     elif str(kind).startswith("dict"):
         yield {"k": "v"}
     else:

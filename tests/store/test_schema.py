@@ -1,12 +1,19 @@
 """A fresh schema and a migrated one are the same."""
 
 import asyncio
+from datetime import datetime
 
 import pytest
-from sqlalchemy import Connection, inspect
+from alembic import command
+from sqlalchemy import Connection, inspect, select, text
 
+from bilocate.store import schema
 from bilocate.store.database import Database, DatabaseUnavailable
+from bilocate.store.models import Attachment, AttachmentStatus, Volume
 from bilocate.store.schema import differences, metadata, upgrade
+
+FIRST_RELEASE = "a33679feaefa"
+NOON = datetime(2026, 1, 31, 12)
 
 
 def described(connection: Connection) -> dict[str, object]:
@@ -42,6 +49,49 @@ def test_a_fresh_schema_and_a_migrated_one_are_the_same(database_url: str, tmp_p
         assert sorted(migrated) == sorted(metadata.tables)
         for table, description in fresh.items():
             assert migrated[table] == description, table
+
+    asyncio.run(run())
+
+
+def test_an_upgrade_from_the_first_release_keeps_what_there_is(database_url: str) -> None:
+    volume: dict[str, object] = {"id": "v", "project_id": "p", "name": "n", "description": "", "size_gib": 1}
+    volume |= {"volume_type": "t", "site": "az1", "status": "available", "bootable": False}
+    volume |= {
+        "multiattach": False,
+        "user_metadata": "{}",
+        "wanted_revision": 1,
+        "made": True,
+        "created_at": NOON,
+    }
+    attachment: dict[str, object] = {
+        "id": "a",
+        "volume_id": "v",
+        "project_id": "p",
+        "kind": "connection",
+        "export_name": "e",
+    }
+    attachment |= {"mode": "rw", "connector": "{}", "status": "attached", "created_at": NOON}
+
+    def fill(connection: Connection) -> None:
+        command.upgrade(schema._config(connection), FIRST_RELEASE)
+        for table, row in (("volumes", volume), ("attachments", attachment)):
+            names = ", ".join(row)
+            places = ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({places})"), row)
+
+    async def run() -> None:
+        database = Database(database_url)
+        async with database.writing() as db:
+            await (await db.connection()).run_sync(fill)
+        await upgrade(database)
+        async with database.writing() as db:
+            kept = (await db.scalars(select(Attachment))).one()
+            assert (kept.id, kept.export_name, kept.status) == ("a", "e", AttachmentStatus.ATTACHED)
+            found = await db.get(Volume, "v")
+            assert found is not None
+            assert (found.size_gib, found.tags) == (1, None)
+            db.add_all(Attachment(volume_id="v", project_id="p", kind=kept.kind) for _ in range(2))
+        await database.close()
 
     asyncio.run(run())
 

@@ -7,7 +7,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from bilocate.api import catalogue, connections, groups, pairs, volumes, wire
+from bilocate.api import (
+    attachments,
+    catalogue,
+    groups,
+    metadata,
+    pairs,
+    quotas,
+    tags,
+    volume_actions,
+    volumes,
+    wire,
+)
 from bilocate.api.codes import Problem
 from bilocate.api.context import Call, Handler, Parts
 from bilocate.api.gate import Gate
@@ -35,11 +46,40 @@ VOLUMES: Paths = {
     "volumes": {"POST": volumes.create, "GET": volumes.index},
     "volumes/detail": {"GET": volumes.detail},
     "volumes/{id}": {"GET": volumes.show, "PUT": volumes.update, "DELETE": volumes.remove},
-    "volumes/{id}/action": {"POST": connections.act},
+    "volumes/{id}/action": {"POST": volume_actions.act},
     "os-availability-zone": {"GET": catalogue.zones},
     "types": {"GET": catalogue.types},
     "types/{id}": {"GET": catalogue.volume_type},
     "limits": {"GET": catalogue.limits},
+    "volumes/{id}/metadata": {
+        "GET": metadata.index,
+        "POST": metadata.merge,
+        "PUT": metadata.replace,
+    },
+    "volumes/{id}/metadata/{key}": {
+        "GET": metadata.show,
+        "PUT": metadata.update,
+        "DELETE": metadata.remove,
+    },
+    "os-quota-sets/{id}": {"GET": quotas.show, "PUT": quotas.update, "DELETE": quotas.remove},
+    "os-quota-sets/{id}/defaults": {"GET": quotas.defaults},
+    "os-vendor-volumes/{id}/tags": {"GET": tags.index, "POST": tags.merge, "PUT": tags.replace},
+    "os-vendor-volumes/{id}/tags/action": {"POST": tags.act},
+    "os-vendor-volumes/{id}/tags/{key}": {"GET": tags.show, "PUT": tags.update, "DELETE": tags.remove},
+    "os-vendor-tags/volumes/{id}": {"GET": tags.index, "POST": tags.merge, "PUT": tags.replace},
+    "os-vendor-tags/volumes/{id}/{key}": {"GET": tags.show, "PUT": tags.update, "DELETE": tags.remove},
+}
+# Of block storage v3 alone.
+ONLY_V3: Paths = {
+    "volumes/summary": {"GET": volumes.summary},
+    "attachments": {"POST": attachments.create, "GET": attachments.index},
+    "attachments/detail": {"GET": attachments.detail},
+    "attachments/{id}": {
+        "GET": attachments.show,
+        "PUT": attachments.update,
+        "DELETE": attachments.remove,
+    },
+    "attachments/{id}/action": {"POST": attachments.act},
 }
 
 
@@ -56,7 +96,7 @@ def build_app(parts: Parts, passwords: Passwords) -> Gate:
         *identity_routes(Identity(parts, login)),
         *internal_routes(parts),
         *_project_routes(parts, "v2", {**REPLICATION, **VOLUMES}),
-        *_project_routes(parts, "v3", VOLUMES),
+        *_project_routes(parts, "v3", {**ONLY_V3, **VOLUMES}),
     ]
     router = Router(routes, redirect_slashes=False, default=_unknown_path)
     secret_file = parts.config.api.proxy_secret_file

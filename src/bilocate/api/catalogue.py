@@ -1,12 +1,11 @@
 """What a client asks before it makes a volume: zones, types, limits."""
 
-from sqlalchemy import func, select
 from starlette.responses import JSONResponse, Response
 
 from bilocate.api import wire_volumes as wire
 from bilocate.api.context import Call
 from bilocate.domain.errors_operations import NotFound
-from bilocate.store.models import Volume
+from bilocate.operations.quotas import limits_of, used_by
 
 
 async def zones(call: Call) -> Response:
@@ -30,8 +29,8 @@ async def volume_type(call: Call) -> Response:
 
 
 async def limits(call: Call) -> Response:
-    """GET limits: nothing is limited in this release; what is used is told."""
-    used = select(func.count(), func.coalesce(func.sum(Volume.size_gib), 0))
+    """GET limits: what the project may have, and has."""
     async with call.parts.database.reading() as db:
-        count, gib = (await db.execute(used.where(Volume.project_id == call.project_id))).one()
-    return JSONResponse(wire.limits(int(count), int(gib)))
+        limit = await limits_of(db, call.project_id)
+        used = await used_by(db, call.project_id, [])
+    return JSONResponse(wire.limits(limit, used))

@@ -1,36 +1,20 @@
-"""A volume's actions: hosts connect to it and disconnect."""
+"""Hosts connect to a volume and disconnect."""
+
+from typing import Any
 
 from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
 
-from bilocate.api import fields
 from bilocate.api import wire_volumes as wire
-from bilocate.api.codes import BAD_ACTION, malformed, not_yet
 from bilocate.api.context import Call
 from bilocate.api.resource import note
-from bilocate.api.volumes import find_volume
-from bilocate.api.wire import Json
 from bilocate.operations.exports import Connector
 from bilocate.store.models import Attachment, AttachmentKind, Volume
 
 
-async def act(call: Call) -> Response:
-    """POST action: exactly one."""
-    volume = await find_volume(call, call.path["id"])
-    action, value = fields.one_action(call.body)
-    note(call.request, action=action[:64])
-    if action == wire.CONNECT:
-        return await _connect(call, volume, wire.connector(action, value))
-    if action == wire.DISCONNECT:
-        return await _disconnect(call, volume, wire.connector(action, value))
-    if action in wire.VOLUME_ACTIONS_NOT_YET:
-        raise not_yet(f"the action {action}")
-    known = ", ".join(sorted((wire.CONNECT, wire.DISCONNECT, *wire.VOLUME_ACTIONS_NOT_YET)))
-    raise malformed(f"{action!r} is no action: there is {known}", BAD_ACTION)
-
-
-async def _connect(call: Call, volume: Volume, connector: Json) -> Response:
+async def connect(call: Call, volume: Volume, value: Any) -> Response:
     """Answered only when the site's agent serves the export."""
+    connector = wire.connector(wire.CONNECT, value)
     attachment = await call.parts.operations.connect(
         volume.id,
         AttachmentKind.CONNECTION,
@@ -42,8 +26,9 @@ async def _connect(call: Call, volume: Volume, connector: Json) -> Response:
     return JSONResponse(wire.connection(attachment, site.nbd_host, site.nbd_port))
 
 
-async def _disconnect(call: Call, volume: Volume, connector: Json) -> Response:
+async def disconnect(call: Call, volume: Volume, value: Any) -> Response:
     """End the host's connections, or only the one whose export it names. None left is fine: it may be repeated."""
+    connector = wire.connector(wire.DISCONNECT, value)
     live = select(Attachment.id).where(
         Attachment.volume_id == volume.id,
         Attachment.kind == AttachmentKind.CONNECTION,

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bilocate.api.codes import Problem
 from bilocate.config import ControllerConfig
 from bilocate.operations.service import Operations
 from bilocate.store.database import Database
@@ -48,6 +49,17 @@ class Call:
     project_id: str
     version: str  # "v2" or "v3"
     body: dict[str, Any] = field(default_factory=dict)
+    microversion: tuple[int, int] = (3, 0)  # of v3; v2 has none
+
+    def require_version(self, lowest: tuple[int, int]) -> None:
+        """:raises Problem: 404, as block storage answers for what the asked microversion does not have."""
+        if self.microversion < lowest:
+            asked, needed = (f"{major}.{minor}" for major, minor in (self.microversion, lowest))
+            raise Problem(
+                404,
+                f"version {asked} has no such call: send the header 'OpenStack-API-Version: volume {needed}', "
+                "or a later version",
+            )
 
     @property
     def path(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bilocate.api.codes import Problem
 from bilocate.api.metrics import Metrics
-from bilocate.api.negotiation import accepts_json
+from bilocate.api.negotiation import VERSION_HEADER, accepts_json
 from bilocate.api.problems import body_of, identity_body_of, problem_of
 from bilocate.config import ApiLimits
 
@@ -30,6 +30,8 @@ PROXY_HEADER = "X-Bilocate-Proxy"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 # Set in the scope by whatever handles a request, for the measurement: a path's template, never the path.
 ROUTE = "bilocate.route"
+# The same, for the answer's head, be it a refusal: the microversion by which the request was understood.
+VERSION = "bilocate.version"
 
 
 class Gate:
@@ -140,6 +142,9 @@ class _Passage:
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self.request_id
             headers["X-Openstack-Request-Id"] = self.request_id  # where OpenStack's clients look for it
+            if VERSION in self.scope:
+                headers[VERSION_HEADER] = self.scope[VERSION]
+                headers.add_vary_header(VERSION_HEADER)
         await self._send(message)
 
 

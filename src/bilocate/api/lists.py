@@ -15,13 +15,13 @@ from starlette.datastructures import QueryParams
 
 from bilocate.api import fields
 from bilocate.api.codes import BAD_LIMIT, BAD_MARKER, BAD_SORT_DIR, BAD_SORT_KEY, malformed
-from bilocate.store.models import Group, Pair, Volume
+from bilocate.store.models import Attachment, Group, Pair, Volume
 
 LIMIT_MAX = 1000
 # Beyond it nothing could be: what does not fit the database's integers must not reach it.
 OFFSET_MAX = 2**31
 
-R = TypeVar("R", Volume, Pair, Group)
+R = TypeVar("R", Volume, Pair, Group, Attachment)
 
 
 @dataclass(frozen=True, slots=True)

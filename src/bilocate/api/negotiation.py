@@ -24,8 +24,8 @@ def accepts_json(accept: Sequence[str]) -> bool:
     return found is not None and found[1] > 0
 
 
-def microversion(headers: Sequence[str]) -> str | None:
-    """The version X.Y that "volume X.Y" asks for, resolved; None when no header speaks of volumes.
+def microversion(headers: Sequence[str]) -> tuple[int, int] | None:
+    """The version (X, Y) that "volume X.Y" asks for, resolved; None when no header speaks of volumes.
 
     :raises Problem: 400 when it can't be read, 406 when it is not offered.
     """
@@ -35,14 +35,14 @@ def microversion(headers: Sequence[str]) -> str | None:
             continue
         wanted = wanted.strip()
         if wanted == "latest":
-            return _spelled(V3_HIGHEST)
+            return V3_HIGHEST
         major, dot, minor = wanted.partition(".")
-        if not (dot and major.isdecimal() and minor.isdecimal() and len(wanted) < 12):
+        if not (dot and wanted.isascii() and major.isdecimal() and minor.isdecimal() and len(wanted) < 12):
             raise malformed(f"{VERSION_HEADER}: {wanted!r} is no version: write 'volume X.Y'")
         if not V3_LOWEST <= (int(major), int(minor)) <= V3_HIGHEST:
-            offered = f"{_spelled(V3_LOWEST)} to {_spelled(V3_HIGHEST)}"
+            offered = f"{spelled(V3_LOWEST)} to {spelled(V3_HIGHEST)}"
             raise Problem(406, f"version {wanted} is not offered: {offered} are")
-        return f"{int(major)}.{int(minor)}"
+        return int(major), int(minor)
     return None
 
 
@@ -57,5 +57,6 @@ def _quality(parameters: Sequence[str]) -> float:
     return 1.0
 
 
-def _spelled(version: tuple[int, int]) -> str:
+def spelled(version: tuple[int, int]) -> str:
+    """X.Y."""
     return f"{version[0]}.{version[1]}"

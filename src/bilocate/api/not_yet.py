@@ -11,14 +11,9 @@ ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 # (version or "" for both, path below the project, what it is)
 PATHS: Sequence[tuple[str, str, str]] = (
-    ("", "volumes/{id}/metadata", "volume metadata by calls of its own"),
-    ("", "volumes/{id}/metadata/{key}", "volume metadata by calls of its own"),
     ("", "volumes/{id}/encryption", "encrypted volumes"),
-    ("", "os-quota-sets/{id}", "quotas"),
-    ("", "os-quota-sets/{id}/defaults", "quotas"),
-    ("", "os-quota-class-sets/{id}", "quotas"),
-    ("", "os-vendor-volumes/{id}/tags", "tags"),
-    ("", "os-vendor-tags/{rest:path}", "tags"),
+    ("", "os-quota-class-sets/{id}", "quotas of classes"),
+    ("", "os-vendor-tags/{rest:path}", "tags of anything but volumes, and looking for volumes by tags"),
     ("", "snapshots", "snapshots"),
     ("", "snapshots/{rest:path}", "snapshots"),
     ("", "backups", "backups"),
@@ -30,8 +25,6 @@ PATHS: Sequence[tuple[str, str, str]] = (
     ("", "extensions", "the list of extensions"),
     ("", "qos-specs", "quality-of-service specifications"),
     ("", "qos-specs/{rest:path}", "quality-of-service specifications"),
-    ("v3", "attachments", "attachments"),
-    ("v3", "attachments/{rest:path}", "attachments"),
     ("v3", "groups", "generic volume groups"),
     ("v3", "groups/{rest:path}", "generic volume groups"),
     ("v3", "group_types", "generic volume groups"),

@@ -10,10 +10,11 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
-from bilocate.api.codes import FAILURE_CODES, NAMES, Problem
+from bilocate.api.codes import FAILURE_CODES, NAMES, NOT_LARGER, Problem
 from bilocate.api.wire import GROUP_STATUS, PAIR_STATUS, REPLICATION_STATUS
 from bilocate.api.wire_volumes import VOLUME_STATUS
 from bilocate.domain import errors_operations as op
+from bilocate.domain import errors_volumes as vol
 from bilocate.domain.errors import IllegalTransition
 from bilocate.domain.failures import Failure
 from bilocate.store.database import DatabaseUnavailable
@@ -28,11 +29,13 @@ class _Answer:
     status: int
     # The failure's number goes into the message: where clients of the documented API look for it.
     tell_failure: bool = False
+    code: str | None = None  # where the error has an EVS code of its own
 
 
 TABLE: Mapping[type[BaseException], _Answer] = {
     op.Invalid: _Answer(400),
     op.SizesDiffer: _Answer(400, tell_failure=True),
+    vol.NotLarger: _Answer(400, code=NOT_LARGER),
     op.NotFound: _Answer(404),
     op.Conflict: _Answer(409),
     op.VolumePaired: _Answer(409, tell_failure=True),
@@ -40,6 +43,8 @@ TABLE: Mapping[type[BaseException], _Answer] = {
     op.TargetBusy: _Answer(409, tell_failure=True),
     op.SecondaryInconsistent: _Answer(409, tell_failure=True),
     op.SiteNotBack: _Answer(409, tell_failure=True),
+    op.OverLimit: _Answer(413),
+    vol.GroupQuotaExceeded: _Answer(413, tell_failure=True),
     IllegalTransition: _Answer(409),
     op.OutOfReach: _Answer(503),
     op.AgentUnavailable: _Answer(503, tell_failure=True),
@@ -83,7 +88,7 @@ def _from_table(error: BaseException) -> Problem:
             failure = getattr(error, "failure", None)
             if answer.tell_failure and isinstance(failure, Failure):
                 message = f"{message} ({FAILURE_CODES[failure]})"
-            return Problem(answer.status, message)
+            return Problem(answer.status, message, answer.code)
     return Problem(
         500, "something went wrong inside the controller: its log tells what, under this request id"
     )

@@ -10,9 +10,9 @@ from starlette.types import Receive, Scope, Send
 from bilocate.api.bodies import read_object
 from bilocate.api.codes import method_not_allowed
 from bilocate.api.context import Call, Caller, Handler, Parts
-from bilocate.api.gate import ROUTE
+from bilocate.api.gate import ROUTE, VERSION
 from bilocate.api.identity.access import authenticate, require_project, require_right
-from bilocate.api.negotiation import VERSION_HEADER, microversion
+from bilocate.api.negotiation import V3_LOWEST, VERSION_HEADER, microversion, spelled
 from bilocate.api.problems import problem_of
 
 audit = structlog.get_logger("bilocate.audit", audit=True)
@@ -52,13 +52,12 @@ class Resource:
         require_right(caller, reading=request.method in READS)
         version = self._microversion(request)
         call = Call(self._parts, request, caller, project_id, self._version)
+        if version is not None:
+            call.microversion = version
+            request.scope[VERSION] = f"volume {spelled(version)}"
         if request.method in WITH_BODY:
             call.body = await read_object(request, self._parts.config.limits)
-        response = await handler(call)
-        if version is not None:
-            response.headers[VERSION_HEADER] = f"volume {version}"
-            response.headers["Vary"] = VERSION_HEADER
-        return response
+        return await handler(call)
 
     async def _audited(self, request: Request, caller: Caller) -> Response:
         """A call that may change something leaves a line: who, what, and how it ended. Never a body."""
@@ -78,10 +77,10 @@ class Resource:
         line.info("call_accepted", status=response.status_code, **_asked(request))
         return response
 
-    def _microversion(self, request: Request) -> str | None:
+    def _microversion(self, request: Request) -> tuple[int, int] | None:
         if self._version != "v3":
             return None
-        return microversion(request.headers.getlist(VERSION_HEADER)) or "3.0"
+        return microversion(request.headers.getlist(VERSION_HEADER)) or V3_LOWEST
 
 
 def note(request: Request, **what: object) -> None:

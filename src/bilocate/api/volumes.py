@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse, Response
@@ -66,6 +66,23 @@ async def detail(call: Call) -> Response:
         attachments = await _attachments(db, [row.id for row in rows])
     found = [wire.volume(row, attachments[row.id], call.base_url) for row in rows]
     return JSONResponse({wire.VOLUMES_KEY: found, **_next(call, rows)})
+
+
+async def summary(call: Call) -> Response:
+    """GET summary: how many, and how large together. From microversion 3.12 on, with metadata from 3.36 on."""
+    call.require_version((3, 12))
+    of_project = Volume.project_id == call.project_id
+    async with call.parts.database.reading() as db:
+        totals = select(func.count(), func.coalesce(func.sum(Volume.size_gib), 0)).where(of_project)
+        count, size = (await db.execute(totals)).one()
+        told: Json = {"total_count": int(count), "total_size": int(size)}
+        if call.microversion >= (3, 36):
+            values: dict[str, set[str]] = defaultdict(set)
+            for metadata in await db.scalars(select(Volume.user_metadata).where(of_project)):
+                for key, value in metadata.items():
+                    values[key].add(value)
+            told["metadata"] = {key: sorted(found) for key, found in sorted(values.items())}
+    return JSONResponse({"volume-summary": told})
 
 
 async def show(call: Call) -> Response:

@@ -11,7 +11,9 @@ from bilocate.api import fields
 from bilocate.api.codes import BAD_ACTION, Problem, malformed, not_yet
 from bilocate.api.wire import Json, failure_message, time
 from bilocate.domain.volume_states import VolumeStatus
-from bilocate.store.models import Attachment, AttachmentKind, Volume
+from bilocate.operations.exports import Connector
+from bilocate.operations.quotas import Resource
+from bilocate.store.models import Attachment, AttachmentKind, AttachmentStatus, Volume
 
 VOLUME_KEY, VOLUMES_KEY = "volume", "volumes"
 DEFAULT_TYPE = "standard"
@@ -26,8 +28,7 @@ VOLUME_STATUS: Mapping[VolumeStatus, str] = {
 CONNECT, DISCONNECT = "os-initialize_connection", "os-terminate_connection"
 VOLUME_ACTIONS_NOT_YET = frozenset(
     {
-        "os-extend", "os-attach", "os-detach", "os-reserve", "os-unreserve", "os-begin_detaching",
-        "os-roll_detaching", "os-set_bootable", "os-update_readonly_flag", "os-retype", "os-reset_status",
+        "os-set_bootable", "os-update_readonly_flag", "os-retype", "os-reset_status",
         "os-force_delete", "os-force_detach", "os-set_image_metadata", "os-unset_image_metadata",
         "os-show_image_metadata", "os-volume_upload_image", "os-migrate_volume", "revert",
     }
@@ -69,7 +70,12 @@ def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Jso
         "multiattach": row.multiattach,
         "encrypted": False,
         "metadata": {str(key): str(value) for key, value in row.user_metadata.items()},
-        "attachments": [_attachment(each) for each in attachments if each.kind is AttachmentKind.ATTACHMENT],
+        # Those whose hosts have attached, as clients expect; all are in the list of attachments.
+        "attachments": [
+            _attachment(each)
+            for each in attachments
+            if each.kind is AttachmentKind.ATTACHMENT and each.status is AttachmentStatus.ATTACHED
+        ],
         "bilocate:connections": [
             _connection(each) for each in attachments if each.kind is AttachmentKind.CONNECTION
         ],
@@ -145,13 +151,13 @@ def volume_type() -> Json:
     }
 
 
-def limits(volumes: int, gib: int) -> Json:
-    """What a project uses. -1 says that there is no limit."""
+def limits(limit: Mapping[Resource, int], used: Mapping[Resource, int]) -> Json:
+    """What a project may have and has. -1 says that there is no limit."""
     absolute = {
-        "maxTotalVolumes": -1,
-        "totalVolumesUsed": volumes,
-        "maxTotalVolumeGigabytes": -1,
-        "totalGigabytesUsed": gib,
+        "maxTotalVolumes": limit[Resource.VOLUMES],
+        "totalVolumesUsed": used[Resource.VOLUMES],
+        "maxTotalVolumeGigabytes": limit[Resource.GIGABYTES],
+        "totalGigabytesUsed": used[Resource.GIGABYTES],
         "maxTotalSnapshots": 0,
         "totalSnapshotsUsed": 0,
         "maxTotalBackups": 0,
@@ -189,7 +195,8 @@ def volume_update(body: Json) -> Json:
     """
     asked = fields.inner_object(body, VOLUME_KEY)
     name = fields.text(asked, "name") if "name" in asked else fields.text(asked, "display_name")
-    changes: Json = {"name": name, "description": fields.text(asked, "description")}
+    described = "description" if "description" in asked else "display_description"
+    changes: Json = {"name": name, "description": fields.text(asked, described)}
     if asked.get("metadata") is not None:
         changes["user_metadata"] = fields.text_map(asked, "metadata")
     return {key: value for key, value in changes.items() if value is not None}
@@ -209,12 +216,51 @@ def connector(action: str, value: Any) -> Json:
     return asked
 
 
-def _size(value: Any) -> int:
+def new_size(value: Any) -> int:
+    """What a volume is to grow to, in GiB.
+
+    :raises Problem: 400.
+    """
+    return _size(_inner("os-extend", value).get("new_size"), "new_size")
+
+
+def attach_request(value: Any) -> Connector:
+    """Which server, or which host, has attached the volume, and as what.
+
+    :raises Problem: 400.
+    """
+    asked = _inner("os-attach", value)
+    instance, host = fields.text(asked, "instance_uuid", bytes_max=64), fields.text(asked, "host_name")
+    if not instance and not host:
+        raise malformed("os-attach must say who has attached: instance_uuid or host_name", BAD_ACTION)
+    mode = fields.text(asked, "mode") or "rw"
+    if mode not in ("rw", "ro"):
+        raise malformed(f"os-attach: mode {mode!r} must be 'rw' or 'ro'", BAD_ACTION)
+    return Connector(instance or None, host or None, fields.text(asked, "mountpoint"), mode)
+
+
+def detach_request(value: Any) -> str | None:
+    """The attachment that is to end, when one is named.
+
+    :raises Problem: 400.
+    """
+    if value is None:
+        return None
+    return fields.text(_inner("os-detach", value), "attachment_id", bytes_max=64)
+
+
+def _inner(action: str, value: Any) -> Json:
+    if not isinstance(value, dict):
+        raise malformed(f"the value of {action} must be an object", BAD_ACTION)
+    return value
+
+
+def _size(value: Any, name: str = "size") -> int:
     """Clients send a number, or one as a text."""
-    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= SIZE_GIB_MAX:
-        raise malformed(f"size must be a whole number of GiB from 1 to {SIZE_GIB_MAX}")
+        raise malformed(f"{name} must be a whole number of GiB from 1 to {SIZE_GIB_MAX}")
     return value
 
 

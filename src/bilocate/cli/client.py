@@ -107,6 +107,10 @@ class Client:
         """Delete a volume and its data."""
         self._call("DELETE", f"volumes/{volume_id}")
 
+    def extend_volume(self, volume_id: str, size_gib: int) -> None:
+        """Grow a volume to `size_gib` GiB; it is `extending` at first."""
+        self._call("POST", f"volumes/{volume_id}/action", {"os-extend": {"new_size": size_gib}})
+
     def connect_volume(self, volume_id: str, host: str) -> dict[str, Any]:
         """Open a connection for `host`: the answer holds the NBD address, whose export name is a secret."""
         body = {"os-initialize_connection": {"connector": {"host": host}}}

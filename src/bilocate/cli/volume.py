@@ -82,6 +82,27 @@ def delete(
 
 
 @app.command()
+def extend(
+    volume: NameArgument,
+    size: Annotated[int, typer.Option("--size", min=1, metavar="GIB", help="The new size in GiB.")],
+    wait: WaitOption = False,
+    timeout: TimeoutOption = DEFAULT_TIMEOUT_SECONDS,
+    as_json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Make a volume larger; it must be in no pair. Hosts see the new size when they connect anew."""
+    with connected(state_dir) as client:
+        found = find_volume(client, volume)
+        client.extend_volume(found["id"], size)
+        extended = client.volume(found["id"])
+        if wait:
+            extended = wait_until(
+                f"extend {volume}", lambda: client.volume(found["id"]), judge_available, timeout
+            )
+        _print(extended, as_json)
+
+
+@app.command()
 def connect(
     volume: NameArgument,
     host: HostOption = "",

@@ -1,7 +1,8 @@
 """What can keep an operation from being begun or carried on: one class per condition.
 
-Four roots, by what a caller can do: `Invalid` (ask for something else), `NotFound`, `Conflict` (change the
-state first), `OutOfReach` (try again). `failure` is the reason kept with a row that ends in error for it.
+Five roots, by what a caller can do: `Invalid` (ask for something else), `NotFound`, `Conflict` (change the
+state first), `OverLimit` (make room first), `OutOfReach` (try again). `failure` is the reason kept with a row
+that ends in error for it.
 """
 
 from collections.abc import Sequence
@@ -32,6 +33,10 @@ class NotFound(OperationError):
 
 class Conflict(OperationError):
     """A state is in the way; the message says what it is, what it must be, and what to do."""
+
+
+class OverLimit(OperationError):
+    """There is no room for what is asked; nothing was changed."""
 
 
 class OutOfReach(OperationError):

@@ -15,5 +15,7 @@ class Failure(Enum):
     DR_VOLUME_ATTACHED = "dr_volume_attached"
     PRIMARY_STORAGE_ABNORMAL = "primary_storage_abnormal"
     SECONDARY_STORAGE_ABNORMAL = "secondary_storage_abnormal"
+    PRODUCTION_GROUP_QUOTA = "production_group_quota"
+    DR_GROUP_QUOTA = "dr_group_quota"
     INTERNAL = "internal"
     BUSY = "busy"

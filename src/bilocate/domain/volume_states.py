@@ -85,7 +85,13 @@ VOLUME = Table(
         },
         _S.DELETING: {_E.DELETE_FAILED: _S.ERROR_DELETING},
         _S.ERROR: {_E.DELETE: _S.DELETING},
-        _S.ERROR_EXTENDING: {_E.EXTEND: _S.EXTENDING, _E.DELETE: _S.DELETING},
+        _S.ERROR_EXTENDING: {
+            _E.EXTEND: _S.EXTENDING,
+            _E.DELETE: _S.DELETING,
+            # Whoever is attached can leave; only an extension that is done ends the error.
+            _E.DETACH_ONE: _S.ERROR_EXTENDING,
+            _E.DETACH_LAST: _S.ERROR_EXTENDING,
+        },
         _S.ERROR_DELETING: {_E.DELETE: _S.DELETING},
     },
 )

@@ -40,6 +40,11 @@ class Connector:
     properties: dict[str, Any] = field(default_factory=dict)
 
 
+def new_export_name() -> str:
+    """A secret that lets a host in."""
+    return secrets.token_urlsafe(SECRET_BYTES)
+
+
 async def open_export(
     context: Context, volume_id: str, kind: AttachmentKind, connector: Connector, project_id: str | None
 ) -> Attachment:
@@ -51,12 +56,13 @@ async def open_export(
             volume_id=volume.id,
             project_id=volume.project_id,
             kind=kind,
-            export_name=secrets.token_urlsafe(SECRET_BYTES),
+            export_name=new_export_name(),
             instance_uuid=connector.instance_uuid,
             host=connector.host,
             mountpoint=connector.mountpoint,
             mode=connector.mode,
             connector=connector.properties,
+            attached_at=db_now(),  # the database's clock
         )
         db.add(attachment)
         volume.wanted_revision += 1
@@ -90,6 +96,11 @@ async def _require_served(db: AsyncSession, volume: Volume) -> None:
         raise WrongStatus(
             "volume", volume.id, volume.status, served, "wait until it is, or use another volume"
         )
+    await require_production(db, volume)
+
+
+async def require_production(db: AsyncSession, volume: Volume) -> None:
+    """:raises SecondaryNotServed: the volume is a pair's DR copy now."""
     if volume.pair_id is None:
         return
     pair = await db.get(Pair, volume.pair_id)

@@ -16,6 +16,7 @@ from bilocate.domain.errors_operations import Invalid, Settling, TargetBusy
 from bilocate.domain.observed import Observed
 from bilocate.domain.operation_states import OperationStatus
 from bilocate.operations.agents import AgentClient
+from bilocate.operations.attachments import Attachments
 from bilocate.operations.context import Context
 from bilocate.operations.exports import Connector, close_export, open_export
 from bilocate.operations.injection import Injection
@@ -55,6 +56,7 @@ class Operations:
         self.context = Context(database, settings, self.agents, self.observer, self.reconciler, self.journal)
         self.runner = Runner(self.context, injection or Injection.from_environment())
         self.reconciler.on_leftover = self._settle
+        self.attachments = Attachments(self.context)
 
     async def start(self) -> None:
         """Begin to observe, to reconcile and to carry operations on."""
@@ -84,6 +86,7 @@ class Operations:
         but those marked *):
 
         - create_volume: size_gib*, volume_type*, site*, name, description, multiattach, bootable, metadata, user_id
+        - extend_volume: new_size_gib*
         - delete_volume, delete_pair, delete_group, stop: none
         - create_pair: volume_ids* (two, in the client's order), priority_site*, name, description
         - create_group: pair_ids*, priority_site*, name, description
@@ -92,7 +95,7 @@ class Operations:
 
         For `create_*`, `target_id` is the new id (`bilocate.store.columns.new_id`). `project_id` None: any project's.
 
-        :raises Invalid, NotFound, Conflict, OutOfReach: see `domain.errors_operations`; nothing was changed.
+        :raises Invalid, NotFound, Conflict, OverLimit, OutOfReach: see `domain.errors_operations`; nothing was changed.
         :raises DatabaseUnavailable:
         """
         if verb not in all_verbs():

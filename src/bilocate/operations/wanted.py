@@ -19,7 +19,8 @@ def wanted_volume(
     `session_id` names the session that carries it: an agent that has lost its ledger serves no such volume
     as a plain one before it has been put that session (rule 17).
     """
-    exports = [{"name": a.export_name, "attachment_id": a.id} for a in live] if served else []
+    named = [a for a in live if served and a.export_name is not None]
+    exports = [{"name": a.export_name, "attachment_id": a.id} for a in named]
     return {
         "size_bytes": volume.size_gib * GIB,
         "create": not volume.made,

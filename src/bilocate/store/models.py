@@ -18,7 +18,7 @@ from bilocate.domain.group_states import GroupStatus
 from bilocate.domain.pair_states import PairStatus
 from bilocate.domain.volume_states import VolumeStatus
 from bilocate.store.base import Base, Stamped
-from bilocate.store.columns import EnumColumn, db_now, new_id
+from bilocate.store.columns import EnumColumn, new_id
 
 
 class Volume(Stamped, Base):
@@ -37,6 +37,7 @@ class Volume(Stamped, Base):
     bootable: Mapped[bool] = mapped_column(Boolean, default=False)
     multiattach: Mapped[bool] = mapped_column(Boolean, default=False)
     user_metadata: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    tags: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))  # EVS's, none: none yet
     user_id: Mapped[str | None] = mapped_column(String(64))
     # The pair that has claimed this volume: a volume is in one pair at most.
     pair_id: Mapped[str | None] = mapped_column(String(36), index=True)
@@ -56,23 +57,36 @@ class AttachmentKind(Enum):
     ATTACHMENT = "attachment"  # a compute service's; stays until that service ends it
 
 
+class AttachmentStatus(Enum):
+    """How far a compute service has come. A connection is attached from the beginning."""
+
+    RESERVED = "reserved"  # the host is not known yet
+    ATTACHING = "attaching"  # the host has its export
+    ATTACHED = "attached"
+
+
 class Attachment(Stamped, Base):
-    """A host's way to a volume: an export whose name is a secret. Live while `ended_at` is empty."""
+    """A host's way to a volume: an export whose name is a secret. Live while `ended_at` is empty.
+
+    Without an export: the host is not known yet, or came in by a connection of its own (`os-attach`).
+    """
 
     __tablename__ = "attachments"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
     volume_id: Mapped[str] = mapped_column(ForeignKey("volumes.id", ondelete="CASCADE"), index=True)
-    project_id: Mapped[str] = mapped_column(String(64))
+    project_id: Mapped[str] = mapped_column(String(64), index=True)
     kind: Mapped[AttachmentKind] = mapped_column(EnumColumn(AttachmentKind))
-    export_name: Mapped[str] = mapped_column(String(128), unique=True)
+    export_name: Mapped[str | None] = mapped_column(String(128), unique=True)
     instance_uuid: Mapped[str | None] = mapped_column(String(64))
     host: Mapped[str | None] = mapped_column(String(255))
     mountpoint: Mapped[str | None] = mapped_column(String(255))
     mode: Mapped[str] = mapped_column(String(8), default="rw")
     connector: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    status: Mapped[str] = mapped_column(String(32), default="attached")
-    attached_at: Mapped[datetime | None] = mapped_column(DateTime, default=db_now())
+    status: Mapped[AttachmentStatus] = mapped_column(
+        EnumColumn(AttachmentStatus), default=AttachmentStatus.ATTACHED
+    )
+    attached_at: Mapped[datetime | None] = mapped_column(DateTime)
     ended_at: Mapped[datetime | None] = mapped_column(DateTime)
     ended_because: Mapped[str | None] = mapped_column(String(64))
 
@@ -161,6 +175,16 @@ class Pair(Stamped, Base):
     def secondary_site(self) -> str:
         """The site that is not production."""
         return self.second_site if self.priority_site == self.first_site else self.first_site
+
+
+class Quota(Base):
+    """How much of one resource a project may have; -1 and no row: any amount."""
+
+    __tablename__ = "quotas"
+
+    project_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    resource: Mapped[str] = mapped_column(String(64), primary_key=True)
+    hard_limit: Mapped[int] = mapped_column(Integer)
 
 
 class Sequence(Base):

@@ -41,6 +41,11 @@ def require_right(caller: Caller, *, reading: bool) -> None:
         raise Problem(403, f"this needs the role {needed} in the project; the token has: {has}", NO_ROLE)
 
 
+def may_write(caller: Caller) -> bool:
+    """Whether the caller may do more than read."""
+    return bool(caller.roles & WRITERS)
+
+
 def require_admin(caller: Caller) -> None:
     """:raises Problem: 403."""
     if not caller.is_admin:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bilocate.domain.errors_operations import Invalid, failure_named
 from bilocate.domain.group_states import GroupEvent, GroupStatus
+from bilocate.operations.quotas import require_group
 from bilocate.operations.runner_errors import RecordedError
 from bilocate.operations.verb import Json, Request, Run, Step, Verb
 from bilocate.operations.verbs._members import claim, find_pairs, push_sessions, require_joinable, unclaim
@@ -66,6 +67,8 @@ class CreateGroup(Verb[Args]):
         args = request.args
         pairs = await find_pairs(db, args.pair_ids, request.project_id, locked=True)
         require_joinable(pairs, args.priority_site, None)
+        other = str(request.facts["other_site"])
+        await require_group(db, pairs[0].project_id, args.priority_site, other)
         group = Group(
             id=request.target_id,
             project_id=pairs[0].project_id,

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bilocate.domain.errors_operations import Invalid, UnknownSite, failure_named
 from bilocate.domain.volume_states import VolumeEvent, VolumeStatus
+from bilocate.operations.quotas import require_volume
 from bilocate.operations.runner_errors import RecordedError
 from bilocate.operations.verb import Json, Request, Run, Step, Verb
 from bilocate.operations.verbs._shared import require_agents
@@ -60,8 +61,9 @@ class CreateVolume(Verb[Args]):
         await require_agents(request.context, [request.args.site])
 
     async def enter(self, request: Request[Args], db: AsyncSession, operation_id: str) -> None:
-        """The row."""
+        """The row, if the project has room for it."""
         args = request.args
+        await require_volume(db, str(request.project_id), args.size_gib)
         db.add(
             Volume(
                 id=request.target_id,

@@ -1,0 +1,51 @@
+"""What a case finds: named figures with their unit and, where there is one, the aim."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.statistics import Spread
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure over all repetitions. `aim`: the most it should be; None where there is no aim."""
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+    aim: float | None = None
+
+    @property
+    def spread(self) -> Spread:
+        """Its median and range."""
+        return Spread.of(self.values)
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the median is within the aim."""
+        return None if self.aim is None else self.spread.median <= self.aim
+
+    def as_json(self) -> dict[str, Any]:
+        """For the report."""
+        return {"name": self.name, "unit": self.unit, "values": self.values, "aim": self.aim}
+
+
+@dataclass
+class CaseResult:
+    """All figures of a case, and what a reader must know of how they came about."""
+
+    name: str
+    title: str
+    medium: str
+    notes: str
+    figures: list[Figure] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """For the report."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "medium": self.medium,
+            "notes": self.notes,
+            "figures": [figure.as_json() for figure in self.figures],
+        }

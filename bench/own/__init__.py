@@ -1,0 +1,1 @@
+"""Bilocate as it is measured: a whole installation, as `bilocate up` makes it."""

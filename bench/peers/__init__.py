@@ -1,0 +1,1 @@
+"""The servers that Bilocate is measured against."""

@@ -1,0 +1,91 @@
+"""A volume's actions: exactly one per call."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from bilocate.api import fields
+from bilocate.api import wire_volumes as wire
+from bilocate.api.codes import BAD_ACTION, malformed, not_yet
+from bilocate.api.connections import connect, disconnect
+from bilocate.api.context import Call
+from bilocate.api.resource import note
+from bilocate.api.volumes import find_volume
+from bilocate.store.models import Volume
+
+Action = Callable[[Call, Volume, Any], Awaitable[Response]]
+
+
+async def act(call: Call) -> Response:
+    """POST action."""
+    volume = await find_volume(call, call.path["id"])
+    action, value = fields.one_action(call.body)
+    note(call.request, action=action[:64])
+    if action in wire.VOLUME_ACTIONS_NOT_YET:
+        raise not_yet(f"the action {action}")
+    if action not in ACTIONS:
+        known = ", ".join(sorted((*ACTIONS, *wire.VOLUME_ACTIONS_NOT_YET)))
+        raise malformed(f"{action!r} is no action: there is {known}", BAD_ACTION)
+    return await ACTIONS[action](call, volume, value)
+
+
+async def _extend(call: Call, volume: Volume, value: Any) -> Response:
+    size_gib = wire.new_size(value)
+    note(call.request, new_size=size_gib)
+    await call.parts.operations.perform(
+        "extend_volume",
+        volume.id,
+        {"new_size_gib": size_gib},
+        project_id=call.project_id,
+        requested_by=call.requested_by,
+    )
+    return Response(status_code=202)
+
+
+async def _reserve(call: Call, volume: Volume, value: Any) -> Response:
+    await call.parts.operations.attachments.reserve_volume(volume.id, call.project_id)
+    return Response(status_code=202)
+
+
+async def _unreserve(call: Call, volume: Volume, value: Any) -> Response:
+    await call.parts.operations.attachments.unreserve_volume(volume.id, call.project_id)
+    return Response(status_code=202)
+
+
+async def _begin_detaching(call: Call, volume: Volume, value: Any) -> Response:
+    await call.parts.operations.attachments.begin_detaching(volume.id, call.project_id)
+    return Response(status_code=202)
+
+
+async def _roll_detaching(call: Call, volume: Volume, value: Any) -> Response:
+    await call.parts.operations.attachments.roll_detaching(volume.id, call.project_id)
+    return Response(status_code=202)
+
+
+async def _attach(call: Call, volume: Volume, value: Any) -> Response:
+    attached = await call.parts.operations.attachments.attach(
+        volume.id, wire.attach_request(value), call.project_id
+    )
+    note(call.request, attachment_id=attached.id, host=attached.host, server_id=attached.instance_uuid)
+    return Response(status_code=202)
+
+
+async def _detach(call: Call, volume: Volume, value: Any) -> Response:
+    wanted = wire.detach_request(value)
+    ended = await call.parts.operations.attachments.detach(volume.id, wanted, call.project_id)
+    note(call.request, attachment_id=ended)
+    return Response(status_code=202)
+
+
+ACTIONS: Mapping[str, Action] = {
+    wire.CONNECT: connect,
+    wire.DISCONNECT: disconnect,
+    "os-extend": _extend,
+    "os-reserve": _reserve,
+    "os-unreserve": _unreserve,
+    "os-begin_detaching": _begin_detaching,
+    "os-roll_detaching": _roll_detaching,
+    "os-attach": _attach,
+    "os-detach": _detach,
+}
