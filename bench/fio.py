@@ -58,7 +58,9 @@ def fill(uri: str, size_bytes: int, scratch: Path) -> None:
     _fio(uri, options, scratch, START_SECONDS * (1 + size_bytes / (64 * MIB)) / 10)
 
 
-def write_once(uri: str, size_bytes: int, block_bytes: int, total_bytes: int, scratch: Path) -> None:
+def write_once(
+    uri: str, size_bytes: int, block_bytes: int, total_bytes: int, scratch: Path, seed: int
+) -> None:
     """Write `total_bytes` in random blocks, each at most once."""
     options = [
         "--rw=randwrite",
@@ -66,7 +68,7 @@ def write_once(uri: str, size_bytes: int, block_bytes: int, total_bytes: int, sc
         "--iodepth=16",
         f"--size={size_bytes}",
         f"--io_size={total_bytes}",
-        "--end_fsync=0",
+        f"--randseed={seed}",
     ]
     _fio(uri, options, scratch, START_SECONDS)
 

@@ -50,22 +50,20 @@ def run(place: Place, repetitions: int) -> CaseResult:
         began = time.monotonic()
         group = installation.group("resync", [(volumes[SITES[0]], volumes[SITES[1]])], COPY_SECONDS)
         first = time.monotonic() - began
-        rounds = [
-            _round(installation, group, volumes, SITES[number % 2], SITES[1 - number % 2])
-            for number in range(repetitions)
-        ]
+        rounds = [_round(installation, group, volumes, number) for number in range(repetitions)]
     finally:
         installation.stop()
     return _result(place, first, rounds)
 
 
-def _round(installation: Installation, group: Group, volumes: dict[str, Volume], old: str, new: str) -> Round:
+def _round(installation: Installation, group: Group, volumes: dict[str, Volume], number: int) -> Round:
+    old, new = SITES[number % 2], SITES[1 - number % 2]
     place = installation.place
     installation.kill(old)
     installation.act(group, "failover", judge_failed_over)
     changed = int(place.volume_bytes * SHARE) // CHUNK_BYTES * CHUNK_BYTES
     uri = installation.connect(volumes[new])
-    fio.write_once(uri, place.volume_bytes, CHUNK_BYTES, changed, place.medium)
+    fio.write_once(uri, place.volume_bytes, CHUNK_BYTES, changed, place.medium, number)
     installation.disconnect(volumes[new])
     installation.start(old)
     began = time.monotonic()

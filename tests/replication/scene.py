@@ -116,6 +116,13 @@ class Scene:
         self.world.agents[site].kill()
         self.world.agents[site].start()
 
+    def ask(self, site: str, name: str, epoch: int | None = None) -> list[object]:
+        """Ask a site for precheck, release, quiesce or resume; what it answers is in the list once it does."""
+        answers: list[object] = []
+        known = self.world.arbiter.rows[SESSION].epoch if epoch is None else epoch
+        self.world.agents[site].step(SESSION, name, known, answers.append)
+        return answers
+
     def connect(self, site: str = A) -> None:
         """All hosts connect at a site."""
         for host in self.hosts:
