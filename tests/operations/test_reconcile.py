@@ -13,7 +13,7 @@ from bilocate.domain.operation_states import OperationStatus
 from bilocate.domain.volume_states import VolumeEvent
 from bilocate.operations.exports import Connector
 from bilocate.store.journal_models import Operation
-from bilocate.store.models import Attachment, AttachmentKind, Session, Volume
+from bilocate.store.models import Attachment, AttachmentKind, Group, Session, Volume
 from bilocate.store.transitions import move_volume
 
 CONNECTION = AttachmentKind.CONNECTION
@@ -166,3 +166,37 @@ def test_a_dead_sites_connections_are_ended_without_waiting_for_it(snapshots: Sn
         assert az1.volumes[volume_id].exports == []
 
     snapshots.in_step(work, replace(SETTINGS, timing=replace(QUICK, agent_call_seconds=60.0)))
+
+
+def test_a_call_that_is_carried_out_after_it_was_taken_back_is_taken_back_again(snapshots: Snapshots) -> None:
+    """A check, and a quiesce, that reached their agents late: the database knows of no hold, the agents do."""
+
+    async def work(place: Place, group_id: str) -> None:
+        az1, az2 = place.world.agents.values()
+        epoch = (await place.row(Session, group_id)).epoch
+        await place.operations.agents.quiesce("az1", group_id, epoch)
+        await place.operations.agents.precheck("az2", group_id, epoch)
+        assert await flags(place, group_id) == (False, False)
+        await place.settle()
+        await place.settle()
+        assert not az2.halves[group_id].holds_hello
+        assert not az1.halves[group_id].quiesced
+        assert await flags(place, group_id) == (False, False)
+
+    snapshots.in_step(work)
+
+
+def test_a_hold_of_an_operation_under_way_is_no_leftover(snapshots: Snapshots) -> None:
+    async def work(place: Place, group_id: str) -> None:
+        az2 = place.world.agents["az2"]
+        epoch = (await place.row(Session, group_id)).epoch
+        async with place.database.writing() as db:
+            group = await db.get(Group, group_id)
+            assert group is not None
+            group.operation_id = "00000000-0000-0000-0000-000000000000"
+        await place.operations.agents.precheck("az2", group_id, epoch)
+        await place.settle()
+        assert az2.halves[group_id].holds_hello
+        assert await flags(place, group_id) == (False, False)
+
+    snapshots.in_step(work)

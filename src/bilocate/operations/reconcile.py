@@ -14,7 +14,7 @@ from bilocate.domain.errors import BilocateError
 from bilocate.domain.errors_operations import AgentRefused, UnknownSite
 from bilocate.operations.agents import AgentClient
 from bilocate.operations.observer import Observer, SiteReport
-from bilocate.operations.rows import SiteRows, session_row, site_rows, volume_row
+from bilocate.operations.rows import SiteRows, note_holds, session_row, site_rows, volume_row
 from bilocate.operations.settings import Settings
 from bilocate.operations.wanted import Json, is_older
 from bilocate.store.database import Database
@@ -100,6 +100,7 @@ class Reconciler:
         report = await self._observer.fresh(site)
         if not report.answered:
             return False
+        await self._note_holds(report)
         # Read after the report: what the report has and the database has not is really gone.
         async with self._database.reading() as db:
             rows = await site_rows(db, site, self._settings)
@@ -111,6 +112,16 @@ class Reconciler:
         for session_id in rows.leftovers:
             self.on_leftover(session_id)
         return done
+
+    async def _note_holds(self, report: SiteReport) -> None:
+        assert report.status is not None
+        sessions = report.status["sessions"]
+        told = {
+            key: found for key, found in sessions.items() if found.get("holds_hello") or found.get("quiesced")
+        }
+        if told:
+            async with self._database.writing() as db:
+                await note_holds(db, told)
 
     async def _keep(self, site: str) -> None:
         kicked = self._kicked[site]

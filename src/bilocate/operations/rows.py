@@ -1,7 +1,7 @@
 """Reading, in one go, what is wanted of a site or of a session."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import or_, select
@@ -48,6 +48,22 @@ async def site_rows(db: AsyncSession, site: str, settings: Settings) -> SiteRows
         ):
             holding.append(session.id)
     return SiteRows(await _volumes(db, volumes), wanted, await _idle(db, holding))
+
+
+async def note_holds(db: AsyncSession, told: Mapping[str, Json]) -> None:
+    """A session that an agent tells to be held, and whose group nothing is going on with, has a leftover.
+
+    A call of a check or a quiesce may be carried out long after its caller gave up, and after the hold was taken back:
+    nobody would lift it then. It is noted like any other leftover, and settled like one.
+    """
+    for session_id, found in told.items():
+        group = await db.get(Group, session_id, with_for_update=True, populate_existing=True)
+        session = await db.get(Session, session_id, with_for_update=True, populate_existing=True)
+        if group is None or group.operation_id is not None or session is None:
+            continue
+        if session.epoch == found.get("epoch"):
+            session.held = session.held or bool(found.get("holds_hello"))
+            session.quiesced = session.quiesced or bool(found.get("quiesced"))
 
 
 async def session_row(db: AsyncSession, session_id: str, site: str, settings: Settings) -> Json | None:

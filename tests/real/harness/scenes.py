@@ -106,6 +106,21 @@ class CreateVolume(Scene):
         assert (file.st_size, file.st_mode & 0o777) == (SIZE_GIB * 1024**3, 0o600)
 
 
+class ExtendVolume(Scene):
+    verb = "extend_volume"
+
+    def prepare(self) -> None:
+        self.made = self.volume("az1")
+
+    def call(self) -> None:
+        self.client.extend_volume(self.made["id"], SIZE_GIB + 1)
+
+    def ended_right(self, target_id: str) -> None:
+        found = self.client.volume(target_id)
+        assert (found["status"], found["size"]) == ("available", SIZE_GIB + 1)
+        assert self.installation.volume_file("az1", target_id).stat().st_size == (SIZE_GIB + 1) * 1024**3
+
+
 class DeleteVolume(Scene):
     verb = "delete_volume"
 
@@ -287,7 +302,7 @@ class Reverse(WithGroup):
 
 
 class Settle(WithGroup):
-    """A failover was taken back while the secondary did not answer: it still takes no hello, and the row says so."""
+    """A failover's check reached the secondary after it was taken back: it takes no hello, and no operation knows."""
 
     verb = "settle"
 
@@ -300,7 +315,6 @@ class Settle(WithGroup):
         url = f"{control.url}/v1/sessions/{self.group.group_id}/precheck"
         body = {"epoch": row["epoch"]}
         httpx.post(url, json=body, headers=control.headers, timeout=5, trust_env=False).raise_for_status()
-        self.installation.alter("UPDATE sessions SET held = 1 WHERE id = ?", self.group.group_id)
 
     def ended_right(self, target_id: str) -> None:
         assert not self.group.row()["held"]
