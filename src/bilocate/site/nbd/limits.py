@@ -26,9 +26,8 @@ class Limits:
     in_flight_max: int = 1024
     # Replies to reads, of one connection, that the peer has not taken yet. A single read may be longer.
     unsent_bytes_max: int = 8 * MIB
-    # Payloads of long writes that are arriving, over all connections: two of the longest. A further one waits for
-    # its turn, so hosts of bad manners make an agent grow by no more than this.
-    receiving_bytes_max: int = 64 * MIB
+    # Payloads of long writes that are arriving, over all connections. A further one waits for its turn.
+    receiving_bytes_max: int = 256 * MIB
     # How long such a payload may take while others wait for the room.
     receiving_seconds_max: float = 30.0
     # A dead peer (power cut, no FIN) is found by keepalive probes: idle time before the first.
