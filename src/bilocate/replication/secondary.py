@@ -204,12 +204,22 @@ class SecondaryHalf:
         own = self.hello
         if hello.epoch != own.epoch:
             self._refuse("epoch", f"epoch {hello.epoch} was told, this secondary is of epoch {own.epoch}")
-        elif (hello.session_id, hello.pairs, hello.sizes) != (own.session_id, own.pairs, own.sizes):
-            self._refuse("members", "the two sites have different pairs or sizes in this session")
+        elif (hello.session_id, hello.pairs) != (own.session_id, own.pairs):
+            self._refuse("members", "the two sites have different pairs in this session")
+        elif not self._fits(hello):
+            self._refuse("sizes", "the two sites have different sizes of a volume in this session")
         elif self.disks_idle:
             self._welcome(link)
         else:  # DISCARD: what the disks still have of an older connection ends first
             self._when_idle.append(lambda: self._welcome(link))
+
+    def _fits(self, hello: Hello) -> bool:
+        """GROWTH: the secondary grows first, and what it has beyond the primary's end is zeros. Not so under a new
+        ledger, which does not know how its disk came to its size: there all must be compared."""
+        return len(hello.sizes) == len(self.marks) and all(
+            theirs == each.record.size_bytes or (theirs < each.record.size_bytes and not each.record.blank)
+            for theirs, each in zip(hello.sizes, self.marks, strict=True)
+        )
 
     def _welcome(self, link: int) -> None:
         self._appliers[link] = Applier(

@@ -5,11 +5,13 @@ durable; then the new epoch is persisted, and only then the new half begins.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from bilocate.domain.arbiter import Refusal, Row
 from bilocate.domain.errors import BilocateError
+from bilocate.domain.geometry import EXTENT_BYTES
 from bilocate.replication.frames import Frame, Hello
 from bilocate.replication.limits import Limits
 from bilocate.replication.marks import Marks
@@ -112,23 +114,38 @@ class Session:
             raise NotPossibleNow(
                 "superseded", f"the volumes of session {self.session_id} are in another session"
             )
-        if (wanted.role, wanted.members) != (self.wanted.role, self.wanted.members):
+        known = [(member.pair_id, member.volume_id) for member in self.wanted.members]
+        if wanted.role is not self.wanted.role or known != [(m.pair_id, m.volume_id) for m in wanted.members]:
             raise MalformedWanted("role and members change with the epoch only")
+        _require_sizes(wanted, self.marks)
         self.wanted = wanted
         holds = isinstance(self.half, SecondaryHalf) and self.half.holds_hello
-        self._commit([self._row(holds)], lambda now: done(None))
+        self._commit([*self._grow(wanted), self._row(holds)], lambda now: done(None))
         if isinstance(self.half, PrimaryHalf):
             self.half.put_wanted(wanted, now)
 
+    def _grow(self, wanted: Wanted) -> list[Change]:
+        """GROWTH, within an epoch: what is new of a volume reads as zeros here, and is written by nobody before the
+        secondary has it too. No write into it begins before this is durable: it needs an intent of its own, and
+        commits become durable in order.
+        """
+        grown = [
+            each
+            for member, each in zip(wanted.members, self.marks, strict=True)
+            if each.record.size_bytes < member.size_bytes
+        ]
+        for member, each in zip(wanted.members, self.marks, strict=True):
+            each.record.size_bytes = member.size_bytes
+        if grown and self.half is not None:
+            sizes = tuple(member.size_bytes for member in wanted.members)
+            self.half.hello = replace(self.half.hello, sizes=sizes)
+        return [each.put() for each in grown]
+
     def _require_volumes(self, wanted: Wanted, marks: Sequence[Marks]) -> None:
-        for member, each in zip(wanted.members, marks, strict=True):
-            record = each.record
-            if record.max_epoch > wanted.epoch:
-                raise OlderWanted(self.session_id, "epoch", wanted.epoch, record.max_epoch)
-            if record.size_bytes != member.size_bytes:
-                raise MalformedWanted(
-                    f"volume {record.volume_id} has {record.size_bytes} bytes, not {member.size_bytes}"
-                )
+        for each in marks:
+            if each.record.max_epoch > wanted.epoch:
+                raise OlderWanted(self.session_id, "epoch", wanted.epoch, each.record.max_epoch)
+        _require_sizes(wanted, marks)
         if wanted.role is Role.PRIMARY and not isinstance(self.half, PrimaryHalf):
             for each in marks:
                 # A secondary's copy is known by this: it has a past, and no primary has served it here.
@@ -164,8 +181,9 @@ class Session:
         """EPOCH: the new epoch, and what it makes of the old half's marks, before anything else happens in it."""
         was = self.half
         changes: list[Change] = []
-        for each in marks:
+        for member, each in zip(wanted.members, marks, strict=True):
             each.record.max_epoch = wanted.epoch
+            each.record.size_bytes = member.size_bytes  # GROWTH
             primary_before = each.record.served_boot_id != "" or isinstance(was, PrimaryHalf)
             if wanted.role is Role.SECONDARY and primary_before:
                 each.record.served_boot_id = ""
@@ -425,3 +443,14 @@ class Session:
     def told(self, now: float) -> dict[str, Any]:
         """What the session is, as GET /v1/sessions tells it; the agent adds what it knows of link and hosts."""
         return told_of(self, now)
+
+
+def _require_sizes(wanted: Wanted, marks: Sequence[Marks]) -> None:
+    """GROWTH: volumes only grow, and by whole extents: else one that is new in part could have its intent already."""
+    for member, each in zip(wanted.members, marks, strict=True):
+        size = each.record.size_bytes
+        if member.size_bytes < size or (member.size_bytes > size and size % EXTENT_BYTES):
+            raise MalformedWanted(
+                f"volume {member.volume_id} has {size} bytes, not {member.size_bytes}: a volume only grows, and only "
+                f"from a multiple of {EXTENT_BYTES} bytes"
+            )

@@ -75,8 +75,10 @@ class Sessions:
         """
         async with self._turns.hold(lambda: self._touched(session_id, wanted)):
             runner = self._runners.get(session_id)
+            volumes = self._members(wanted)
+            for volume, member in zip(volumes, wanted.members, strict=True):
+                await self._volumes.make_room(volume, member.size_bytes)
             if runner is not None and runner.session.epoch == wanted.epoch:
-                volumes = self._members(wanted)
                 await runner.begin_put(wanted, [volume.marks for volume in volumes])
             else:
                 runner = await self._hand_over(session_id, wanted, runner)

@@ -104,6 +104,7 @@ class SiteVolume:
         self.session_id: str | None = None
         self.awaits_session = False
         self.number = 0  # within the session that carries it
+        self.room_bytes = 0  # beyond its size, up to here, its disk is known to be there and to read as zeros
         self._unanswered_bytes_max = unanswered_bytes_max
         self._waiting = WaitingRoom(unanswered_bytes_max)
         self._bare = DiskTarget(disk, unanswered_bytes_max, self.connections)
@@ -173,6 +174,7 @@ class SiteVolume:
         was_bare = self.bare
         self.disk.close()
         self.disk, self.error = disk, error
+        self.room_bytes = 0
         self._bare = DiskTarget(disk, self._unanswered_bytes_max, self.connections)
         if was_bare:
             self.carrier = self._bare

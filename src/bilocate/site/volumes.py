@@ -252,21 +252,34 @@ class Volumes:
             volume.replace_disk(disk, error)
         changes: list[Change] = []
         if wanted.size_bytes > volume.size_bytes:
-            await self._grow(volume, wanted.size_bytes)
-            changes.append(volume.marks.put())
+            # In a session it is the session that takes the new size up, at both sites in an order (GROWTH).
+            if volume.session_id not in (None, wanted.session_id):
+                raise InSession(volume.volume_id, str(volume.session_id))
+            await self.make_room(volume, wanted.size_bytes)
+            if volume.session_id is None:
+                volume.marks.record.size_bytes = wanted.size_bytes
+                changes.append(volume.marks.put())
         if wanted.in_no_session:
             volume.awaits_session = False
         await self._commit([*changes, self._wish(volume, wanted)])
 
-    async def _grow(self, volume: SiteVolume, size_bytes: int) -> None:
-        """The disk is longer, durably, before the record says so."""
-        if volume.session_id is not None:
-            raise InSession(volume.volume_id, volume.session_id)
-        code = volume.disk.resize(size_bytes) if volume.disk.size_bytes < size_bytes else 0
+    async def make_room(self, volume: SiteVolume, size_bytes: int) -> None:
+        """Its disk has that many bytes, and those beyond the volume's present size read as zeros, durably (GROWTH).
+
+        :raises VolumeUnusable: it can't have them; the volume is as it was.
+        """
+        if max(volume.size_bytes, volume.room_bytes) >= size_bytes:
+            return
+        disk, end = volume.disk, volume.size_bytes
+        # What a file has beyond its old end is zeros by itself; but it may be longer than its volume.
+        longer = min(disk.size_bytes, size_bytes) - end
+        code = disk.resize(size_bytes) if disk.size_bytes < size_bytes else 0
+        if not code and longer > 0:
+            code = await _zero(disk, end, longer)
         if code:
             raise VolumeUnusable(volume.volume_id, f"its disk can't grow: errno {code}")
-        await self._require_flush(volume.volume_id, volume.disk)
-        volume.marks.record.size_bytes = size_bytes
+        await self._require_flush(volume.volume_id, disk)
+        volume.room_bytes = size_bytes
 
     async def _require_flush(self, volume_id: str, disk: Disk) -> None:
         code = await _flush(disk)
@@ -306,6 +319,12 @@ async def _flush(disk: Disk) -> int:
     flushed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     disk.flush(lambda code: None if flushed.done() else flushed.set_result(code))
     return await flushed
+
+
+async def _zero(disk: Disk, offset: int, length: int) -> int:
+    zeroed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    code = disk.zero(offset, length, False, lambda code: None if zeroed.done() else zeroed.set_result(code))
+    return await zeroed if code is None else code
 
 
 def told_of_volume(volume: SiteVolume) -> dict[str, Any]:

@@ -76,7 +76,8 @@ class Agent:
         if record is None:
             # A disk that the ledger does not know: new, or the ledger was lost (rule 17).
             lost = self.ledger.lost
-            record = VolumeRecord(disk.volume_id, disk.size_bytes, blank=lost, consistent=not lost)
+            size_bytes = self.world.size_at(self.world.number_of(disk.volume_id), self.site)
+            record = VolumeRecord(disk.volume_id, size_bytes, blank=lost, consistent=not lost)
             self.ledger.apply([Marks(record).put()])
         return record
 
@@ -161,6 +162,8 @@ class Agent:
             known = volume.marks.record.max_epoch
             if known > wanted.epoch:
                 raise OlderWanted(session_id, "epoch", wanted.epoch, known)
+            # Durable, and zeros.
+            volume.disk.size_bytes = max(volume.disk.size_bytes, member.size_bytes)
         return [self.volumes[member.volume_id] for member in wanted.members]
 
     def _put_newer(

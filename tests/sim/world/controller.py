@@ -78,7 +78,7 @@ class Controller:
             peer_address="",
             paused=wish.paused,
             members=tuple(
-                Member(f"pair{volume}", self.world.volume_id(volume, site), self.world.sizes[volume])
+                Member(f"pair{volume}", self.world.volume_id(volume, site), self.world.size_at(volume, site))
                 for volume in wish.members
             ),
             trust_blank=wish.trust_blank,
@@ -189,6 +189,7 @@ class Controller:
             if isinstance(said, Row):
                 lossy = row.state is not RowState.IN_SYNC or bool(found["dirty_bytes"])
                 self.change(session_id, paused=True, allow_dirty=allow and lossy, trust_blank=False)
+                self._level(session_id)
                 self.world.observers.failed_over(site, lossy)
                 yield from self._promote(session_id, allow and lossy)
                 return
@@ -216,6 +217,7 @@ class Controller:
             said = self.world.arbiter.call(session_id, ask)
             if isinstance(said, Row):
                 self.change(session_id, allow_dirty=False, trust_blank=False)
+                self._level(session_id)
                 self.world.observers.switched_over(new)
                 yield from self._try(lambda: self.push(session_id, old))
                 yield from self._until_told(lambda: self.push(session_id, new))
@@ -230,6 +232,24 @@ class Controller:
         self.change(session_id, paused=paused, trust_blank=trust_blank)
         for site in self.world.agents:
             yield from self._try(lambda site=site: self.push(session_id, site))  # type: ignore[misc]
+
+    def grow(self, session_id: str, volume: int, size_bytes: int) -> Operation:
+        """GROWTH: the secondary first."""
+        return self._begin("grow", self._grow(session_id, volume, size_bytes))
+
+    def _grow(self, session_id: str, volume: int, size_bytes: int) -> Steps:
+        row = self.world.arbiter.rows[session_id]
+        for site in (row.secondary, row.primary):
+            self.world.grown[self.world.volume_id(volume, site)] = size_bytes
+            self.change(session_id)
+            yield from self._until_told(lambda site=site: self.push(session_id, site))  # type: ignore[misc]
+
+    def _level(self, session_id: str) -> None:
+        """GROWTH: the new primary may have been grown alone; then the other site follows."""
+        for volume in self.wishes[session_id].members:
+            size_bytes = max(self.world.size_at(volume, site) for site in self.world.agents)
+            for site in self.world.agents:
+                self.world.grown[self.world.volume_id(volume, site)] = size_bytes
 
     # --- steps ---
 

@@ -53,6 +53,7 @@ class World:
         trace: bool = False,
     ) -> None:
         self.sizes = sizes
+        self.grown: dict[str, int] = {}  # by volume id, where a volume was grown
         self.limits = limits
         self.rng = rng or Random(0)
         self.delays = delays or Steady()
@@ -88,6 +89,10 @@ class World:
     def volume_id(volume: int, site: str) -> str:
         """A pair's volume at a site."""
         return f"volume{volume}-{site}"
+
+    def size_at(self, volume: int, site: str) -> int:
+        """How large a volume is to be at a site: while it grows, the secondary's is ahead."""
+        return self.grown.get(self.volume_id(volume, site), self.sizes[volume])
 
     def number_of(self, volume_id: str) -> int:
         """The number of the pair that a volume belongs to."""
