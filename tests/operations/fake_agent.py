@@ -1,6 +1,6 @@
 """An agent in memory: the control endpoint's agreement, without disks, links and time.
 
-It keeps to the rules that operations rely on: older epochs and revisions are refused, a session's half serves
+It keeps to the rules that operations rely on: older epochs, revisions and attempts are refused, a session's half serves
 only after it has attached, a dirty or inconsistent secondary is not promoted, a hold keeps its link down.
 A volume's content is a number that every write raises; equal numbers are equal data.
 """
@@ -123,7 +123,9 @@ class FakeAgent:
             case ("DELETE", "sessions", session_id):
                 return self._delete_session(session_id, int(request.url.params["epoch"]))
             case ("POST", "sessions", session_id, action):
-                return await self._act(self._half(session_id), action, int(body["epoch"]))
+                return await self._act(
+                    self._half(session_id), action, int(body["epoch"]), int(body["attempt"])
+                )
         raise Refused(404, "no_such_path")
 
     def forget(self, session_id: str) -> None:
@@ -231,13 +233,19 @@ class FakeAgent:
                 volume.session_id = None
         return {}
 
-    async def _act(self, half: FakeHalf, action: str, epoch: int) -> Json:
+    async def _act(self, half: FakeHalf, action: str, epoch: int, attempt: int) -> Json:
         if epoch != half.epoch:
             raise Refused(409, "older_epoch" if epoch < half.epoch else "newer_epoch")
         if action in ("precheck", "release") and half.primary:
             raise Refused(409, "not_secondary")
         if action in ("quiesce", "resume") and not half.primary:
             raise Refused(409, "not_primary")
+        ends = action in ("release", "resume")
+        if attempt < half.attempt or (attempt == half.attempt and half.attempt_over and not ends):
+            if ends:
+                return {}
+            raise Refused(409, "older_attempt")
+        half.attempt, half.attempt_over = attempt, ends
         match action:
             case "precheck":
                 half.holds_hello = True

@@ -46,6 +46,8 @@ class FakeHalf:
     serving: bool = False
     holds_hello: bool = False
     quiesced: bool = False
+    attempt: int = 0  # the newest to change roles that it has heard of
+    attempt_over: bool = True
     refusal: str | None = None
 
     @property

@@ -265,7 +265,7 @@ async def group_with_a_leftover(place: Place) -> None:
         assert session is not None
         session.held = True
         epoch = session.epoch
-    await place.operations.agents.precheck("az2", group_id, epoch)
+    await place.operations.agents.precheck("az2", group_id, epoch, attempt=epoch)
 
 
 Situation = Callable[[Place], Awaitable[None]]

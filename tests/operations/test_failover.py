@@ -301,3 +301,28 @@ def test_a_group_fails_over_is_reprotected_and_reversed(database_url: str) -> No
         assert contents == [(2, 2), (2, 2)]
 
     at_a_place(database_url, work)
+
+
+def test_a_release_that_comes_late_does_not_lift_the_hold_of_a_newer_failover(snapshots: Snapshots) -> None:
+    """Its caller was told that it was done, and has gone; the network had kept a copy of it."""
+
+    async def work(place: Place, group_id: str) -> None:
+        az2 = place.world.agents["az2"]
+        epoch = (await session_of(place, group_id)).epoch
+        az2.refuse["POST precheck"] = "flush_failed"
+        assert await place.do("failover", group_id) is OperationStatus.FAILED
+        az2.refuse.clear()
+        earlier, held = az2.halves[group_id].attempt, []
+
+        async def late() -> None:
+            await place.operations.agents.release("az2", group_id, epoch, earlier)
+            held.append(az2.halves[group_id].holds_hello)
+
+        place.world.agents["az1"].up = False
+        az2.before["PUT sessions"] = late
+        await fail_over(place, group_id)
+        assert held[0]
+        # The epoch that came of it is the number that its calls were known by.
+        assert az2.halves[group_id].epoch > earlier > epoch
+
+    snapshots.in_step(work)

@@ -26,8 +26,8 @@ async def leave_held(place: Place, group_id: str) -> None:
         assert session is not None
         session.held = session.quiesced = True
         epoch = session.epoch
-    await place.operations.agents.quiesce("az1", group_id, epoch)
-    await place.operations.agents.precheck("az2", group_id, epoch)
+    await place.operations.agents.quiesce("az1", group_id, epoch, attempt=epoch)
+    await place.operations.agents.precheck("az2", group_id, epoch, attempt=epoch)
 
 
 async def flags(place: Place, group_id: str) -> tuple[bool, bool]:
@@ -174,8 +174,8 @@ def test_a_call_that_is_carried_out_after_it_was_taken_back_is_taken_back_again(
     async def work(place: Place, group_id: str) -> None:
         az1, az2 = place.world.agents.values()
         epoch = (await place.row(Session, group_id)).epoch
-        await place.operations.agents.quiesce("az1", group_id, epoch)
-        await place.operations.agents.precheck("az2", group_id, epoch)
+        await place.operations.agents.quiesce("az1", group_id, epoch, attempt=epoch)
+        await place.operations.agents.precheck("az2", group_id, epoch, attempt=epoch)
         assert await flags(place, group_id) == (False, False)
         await place.settle()
         await place.settle()
@@ -194,7 +194,7 @@ def test_a_hold_of_an_operation_under_way_is_no_leftover(snapshots: Snapshots) -
             group = await db.get(Group, group_id)
             assert group is not None
             group.operation_id = "00000000-0000-0000-0000-000000000000"
-        await place.operations.agents.precheck("az2", group_id, epoch)
+        await place.operations.agents.precheck("az2", group_id, epoch, attempt=epoch)
         await place.settle()
         assert az2.halves[group_id].holds_hello
         assert await flags(place, group_id) == (False, False)

@@ -86,8 +86,8 @@ def test_a_row_that_moved_while_hosts_were_held_takes_it_back(snapshots: Snapsho
         )
         real = place.operations.agents.quiesce
 
-        async def overtaken(site: str, session_id: str, epoch: int) -> int:
-            return await real(site, session_id, epoch) - 1
+        async def overtaken(site: str, session_id: str, epoch: int, attempt: int) -> int:
+            return await real(site, session_id, epoch, attempt) - 1
 
         with patch.object(place.operations.agents, "quiesce", overtaken):
             assert await place.end_of(operation_id) is FAILED

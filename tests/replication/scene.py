@@ -116,11 +116,15 @@ class Scene:
         self.world.agents[site].kill()
         self.world.agents[site].start()
 
-    def ask(self, site: str, name: str, epoch: int | None = None) -> list[object]:
-        """Ask a site for precheck, release, quiesce or resume; what it answers is in the list once it does."""
+    def ask(self, site: str, name: str, epoch: int | None = None, attempt: int | None = None) -> list[object]:
+        """Ask a site for precheck, release, quiesce or resume; what it answers is in the list once it does.
+
+        Of an attempt newer than all before, unless one is named.
+        """
         answers: list[object] = []
         known = self.world.arbiter.rows[SESSION].epoch if epoch is None else epoch
-        self.world.agents[site].step(SESSION, name, known, answers.append)
+        number = self.world.arbiter.next_epoch() if attempt is None else attempt
+        self.world.agents[site].step(SESSION, name, known, number, answers.append)
         return answers
 
     def connect(self, site: str = A) -> None:

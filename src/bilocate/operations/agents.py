@@ -38,7 +38,8 @@ class AgentClient:
 
     Every call raises `AgentUnavailable` (no connection), `AgentTimeout`, `AgentBusy`, `AgentNonsense` (an
     answer outside the agreement), `AgentRefused` (with the agent's code) or `UnknownSite`. `seconds`: how
-    long an answer is waited for, instead of the setting.
+    long an answer is waited for, instead of the setting. `attempt`: the number of an attempt to change roles, from
+    the sequence of epochs; an agent does nothing for a call of one that is over, or older than the newest (LATE).
     """
 
     def __init__(
@@ -108,10 +109,9 @@ class AgentClient:
         """The session ends there; gone already is fine."""
         await self._call(site, "DELETE", f"/v1/sessions/{session_id}?epoch={epoch}")
 
-    async def precheck(self, site: str, session_id: str, epoch: int) -> Precheck:
+    async def precheck(self, site: str, session_id: str, epoch: int, attempt: int) -> Precheck:
         """Rule 22's check at the secondary, which takes no hello from then on."""
-        path = f"/v1/sessions/{session_id}/precheck"
-        found = await self._call(site, "POST", path, {"epoch": epoch}, seconds=self._precheck_seconds)
+        found = await self._step(site, session_id, "precheck", epoch, attempt, self._precheck_seconds)
         behind = found.get("behind_seconds")
         return Precheck(
             epoch=_expect(site, found, "epoch", int),
@@ -121,19 +121,28 @@ class AgentClient:
             behind_seconds=float(behind) if isinstance(behind, int | float) else None,
         )
 
-    async def release(self, site: str, session_id: str, epoch: int, seconds: float | None = None) -> None:
+    async def release(
+        self, site: str, session_id: str, epoch: int, attempt: int, seconds: float | None = None
+    ) -> None:
         """The failover was refused: hellos are taken again."""
-        await self._call(site, "POST", f"/v1/sessions/{session_id}/release", {"epoch": epoch}, seconds)
+        await self._step(site, session_id, "release", epoch, attempt, seconds)
 
-    async def quiesce(self, site: str, session_id: str, epoch: int) -> int:
+    async def quiesce(self, site: str, session_id: str, epoch: int, attempt: int) -> int:
         """Rule 23 at the primary: hosts are held and both sites equal; returns the row's version it knows."""
-        path = f"/v1/sessions/{session_id}/quiesce"
-        found = await self._call(site, "POST", path, {"epoch": epoch}, seconds=self._quiesce_seconds)
+        found = await self._step(site, session_id, "quiesce", epoch, attempt, self._quiesce_seconds)
         return int(_expect(site, found, "version", int))
 
-    async def resume(self, site: str, session_id: str, epoch: int, seconds: float | None = None) -> None:
+    async def resume(
+        self, site: str, session_id: str, epoch: int, attempt: int, seconds: float | None = None
+    ) -> None:
         """A quiesce is taken back: the row's version is raised, then hosts go on."""
-        await self._call(site, "POST", f"/v1/sessions/{session_id}/resume", {"epoch": epoch}, seconds)
+        await self._step(site, session_id, "resume", epoch, attempt, seconds)
+
+    async def _step(
+        self, site: str, session_id: str, name: str, epoch: int, attempt: int, seconds: float | None
+    ) -> Json:
+        body = {"epoch": epoch, "attempt": attempt}
+        return await self._call(site, "POST", f"/v1/sessions/{session_id}/{name}", body, seconds)
 
     def _actual(self, site: str, found: Json) -> Json:
         _expect(site, found, "epoch", int)

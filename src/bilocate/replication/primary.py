@@ -506,14 +506,14 @@ class PrimaryHalf:
             self.resync.not_before = now
         self._pursue(now)
 
-    def quiesce(self, now: float, done: Answer) -> None:
+    def quiesce(self, attempt: int, now: float, done: Answer) -> None:
         """Switchover: hosts are held, both sites made equal and clean."""
         self.now = now
-        self._quiesce.begin(now, done)
+        self._quiesce.begin(attempt, now, done)
 
-    def undo_quiesce(self, now: float, done: Answer) -> None:
+    def undo_quiesce(self, attempt: int, now: float, done: Answer) -> None:
         """Hosts go on."""
-        self._quiesce.undo(now, done)
+        self._quiesce.undo(attempt, done)
         self._pursue(now)
 
     def retire(self, reason: str, keep_hosts: bool = False) -> None:

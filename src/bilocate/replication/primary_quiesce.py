@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bilocate.domain.arbiter import Call
 from bilocate.domain.primary_states import PrimaryEvent, PrimaryState
+from bilocate.replication.attempts import Attempts
 from bilocate.replication.wanted import NotPossibleNow
 
 if TYPE_CHECKING:
@@ -19,15 +20,19 @@ class Quiesce:
 
     def __init__(self, half: "PrimaryHalf") -> None:
         self._half = half
+        self._attempts = Attempts()
         self._asked: list[Answer] = []  # who waits for the session to be quiet
         self._undo: list[Answer] = []  # who waits for hosts to go on
         self._undoing = False  # the call that raises the version is under way
         self._flushing = False
         self.until = 0.0  # hosts are held no longer than that
 
-    def begin(self, now: float, done: Answer) -> None:
+    def begin(self, attempt: int, now: float, done: Answer) -> None:
         """Hold hosts, drain, flush both sites, drop all intents at both; `done({"version"})` (QVER)."""
         half = self._half
+        if not self._attempts.begin(attempt):  # LATE
+            done(NotPossibleNow("older_attempt", f"attempt {attempt} is over here: begin a new one"))
+            return
         if half.state is S.QUIESCED and half.view.row is not None:
             done({"version": half.view.row.version})
             return
@@ -75,9 +80,9 @@ class Quiesce:
 
         half.flushes.drop_all(flushed)
 
-    def undo(self, now: float, done: Answer) -> None:
-        """UNDO: raise the row's version, then let hosts go on."""
-        if self._half.state in (S.QUIESCING, S.QUIESCED):
+    def undo(self, attempt: int, done: Answer) -> None:
+        """UNDO: raise the row's version, then let hosts go on. LATE: not if a later attempt holds them."""
+        if self._attempts.end(attempt) and self._half.state in (S.QUIESCING, S.QUIESCED):
             self._undo.append(done)
         else:
             done({})

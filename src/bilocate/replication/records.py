@@ -45,13 +45,14 @@ class VolumeRecord:
 
 @dataclass(slots=True)
 class SessionRecord:
-    """A session's durable state. `wanted` is the last accepted wanted state, as the controller put it (JSON)."""
+    """A session's durable state. `wanted` is the last accepted wanted state, as the controller put it (JSON);
+    `holds_hello` the attempt for which a secondary takes no hello, 0 if it takes them (HOLDHELLO)."""
 
     session_id: str
     epoch: int
     role: Role
     wanted: str
-    holds_hello: bool = False
+    holds_hello: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class PutSession:
     epoch: int
     role: Role
     wanted: str
-    holds_hello: bool
+    holds_hello: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ S, E = SecondaryState, SecondaryEvent
 class SecondaryHalf:
     """One session's secondary. Made anew at every start, demotion and change of members; ends in `stop`.
 
-    `hello` is what a primary has to say, but for its instance. `session_row(holds)` is the session's row as it is
-    to be persisted.
+    `hello` is what a primary has to say, but for its instance. `session_row(attempt)` is the session's row as it is
+    to be persisted, with the attempt for which it takes no hello (0: none).
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class SecondaryHalf:
         limits: Limits,
         marks: Sequence[Marks],
         next_token: Callable[[], int],
-        session_row: Callable[[bool], PutSession],
+        session_row: Callable[[int], PutSession],
     ) -> None:
         self.hello = hello
         self.instance = instance
@@ -55,8 +55,9 @@ class SecondaryHalf:
         self.marks = marks
         self.next_token = next_token
         self.state = S.SETTLING
-        # As the ledger has it, or will have it by the last commit that is under way (HOLDHELLO).
-        self.holds_hello = False
+        # The attempt for which it takes no hello, 0 for none: as the ledger has it, or will have it by the last
+        # commit that is under way (HOLDHELLO).
+        self.holds_hello = 0
         self.refusal: str | None = None
         self.link: int | None = None
         self._greeted = False  # this link's hello was taken
@@ -76,10 +77,11 @@ class SecondaryHalf:
         self._heard_at = 0.0
         self._ping_at = 0.0
 
-    def start(self, restored: bool, holds_hello: bool, now: float) -> None:
+    def start(self, restored: bool, holds_hello: int, now: float) -> None:
         """UNSURE: after a restart intents become dirty bits, for confirmed writes may have been lost."""
         self.now = now
         self.holds_hello = holds_hello
+        self._check.restore(holds_hello)
         event = E.HELD if holds_hello else E.SETTLED
         changes = [change for each in self.marks for change in each.demote()] if restored else []
         if changes:
@@ -428,15 +430,15 @@ class SecondaryHalf:
         """Whether it may be promoted or replaced now: it neither starts nor answers a check."""
         return self.state not in (S.SETTLING, S.CHECKING, S.PROMOTING)
 
-    def precheck(self, now: float, done: Answer) -> None:
+    def precheck(self, attempt: int, now: float, done: Answer) -> None:
         """PRECHECK and HOLDHELLO; see `secondary_check`."""
         self.now = now
-        self._check.begin(done)
+        self._check.begin(attempt, done)
 
-    def release(self, now: float, done: Answer) -> None:
+    def release(self, attempt: int, now: float, done: Answer) -> None:
         """The failover was refused: hellos are taken again, once that is durable."""
         self.now = now
-        self._check.release(done)
+        self._check.release(attempt, done)
 
     def promote(self, done: Callable[[int], None]) -> None:
         """Let the link go and flush; then `done(errno)`. The new epoch comes after that flush (rule 22, race 10)."""
@@ -444,9 +446,12 @@ class SecondaryHalf:
         self.let_link_go("this site is being promoted", failover=True)
         self.flush_idle(done)
 
-    def promotion_failed(self) -> None:
-        """It stays secondary, of an epoch that is over: it takes no hello, nor after a restart (HOLDHELLO)."""
-        self._check.hold(lambda now: None)
+    def promotion_failed(self, epoch: int) -> None:
+        """It stays secondary, of an epoch that is over: it takes no hello, nor after a restart (HOLDHELLO).
+
+        `epoch`, the new one, is higher than any attempt that came before it: what is late does not lift this.
+        """
+        self._check.hold(epoch, lambda now: None)
         self.move(E.RELEASE)
 
     def stop(self, reason: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bilocate.domain.secondary_states import SecondaryEvent, SecondaryState
+from bilocate.replication.attempts import Attempts
 from bilocate.replication.records import PutSession
 from bilocate.replication.wanted import NotPossibleNow
 
@@ -17,18 +18,26 @@ Answer = Callable[[dict[str, Any] | NotPossibleNow], None]
 class Check:
     """The checks of one secondary half; several who ask at once get one answer."""
 
-    def __init__(self, half: "SecondaryHalf", session_row: Callable[[bool], PutSession]) -> None:
+    def __init__(self, half: "SecondaryHalf", session_row: Callable[[int], PutSession]) -> None:
         self._half = half
         self._session_row = session_row
         self._asked: list[Answer] = []
-        self._number = 0  # of the last check: a release is of those before it
+        self._attempts = Attempts()
+        self._flushing = False  # a check is under way that nobody has given up
 
-    def begin(self, done: Answer) -> None:
+    def restore(self, attempt: int) -> None:
+        """At the start: the attempt for which the ledger says to hold, 0 for none."""
+        self._attempts.begin(attempt)
+
+    def begin(self, attempt: int, done: Answer) -> None:
         """PRECHECK: flush, let the link go, flush and drop intents, hold hellos durably, and answer.
 
         A copy that can't be promoted anyhow is told as it is, and nothing is disturbed.
         """
         half = self._half
+        if not self._attempts.begin(attempt):  # LATE
+            done(NotPossibleNow("older_attempt", f"attempt {attempt} is over here: begin a new one"))
+            return
         if any(not each.record.consistent or each.record.blank for each in half.marks):
             done(self._facts())
             return
@@ -36,8 +45,11 @@ class Check:
             done(NotPossibleNow("busy", f"the secondary is {half.state.value}: try again"))
             return
         self._asked.append(done)
-        self._number += 1
-        if half.state is S.CHECKING:
+        if half.state is S.CHECKING and self._flushing:
+            return
+        self._flushing = True
+        if half.state is S.CHECKING:  # one was given up, and its release is not durable yet
+            self._let_go(0)
             return
         following = half.in_step
         half.note_followed()
@@ -49,7 +61,7 @@ class Check:
 
     def _let_go(self, errno: int) -> None:
         half = self._half
-        if half.state is not S.CHECKING:
+        if half.state is not S.CHECKING or not self._flushing:
             return
         if half.link is not None:
             half.let_link_go("a failover is being checked", failover=True)
@@ -62,39 +74,55 @@ class Check:
 
     def _flushed(self, errno: int) -> None:
         half = self._half
-        if half.state is not S.CHECKING:
+        if half.state is not S.CHECKING or not self._flushing:
             return
         if errno:
+            self._flushing = False
             half.move(E.RELEASE)
             self.answer(NotPossibleNow("flush_failed", f"the disks can't flush: errno {errno}"))
             return
+        attempt = self._attempts.newest
 
         def persisted(now: float) -> None:  # HOLDHELLO: durable before the answer
-            if half.state is S.CHECKING:
-                half.move(E.CHECKED)
-                self.answer(self._facts())
+            if half.state is not S.CHECKING or not self._flushing:
+                return
+            if attempt != self._attempts.newest:
+                self._flushed(0)  # a newer one has come meanwhile: the hold is to be its own
+                return
+            self._flushing = False
+            half.move(E.CHECKED)
+            self.answer(self._facts())
 
-        self.hold(persisted)
+        self.hold(attempt, persisted)
 
-    def hold(self, persisted: Callable[[float], None]) -> None:
-        """No hello any more, nor after a restart."""
-        self._half.holds_hello = True
-        self._half.commit([self._session_row(True)], persisted)
+    def hold(self, attempt: int, persisted: Callable[[float], None]) -> None:
+        """No hello any more, nor after a restart, until this attempt, or a later one, is over."""
+        self._attempts.begin(attempt)
+        self._half.holds_hello = attempt
+        self._half.commit([self._session_row(attempt)], persisted)
 
-    def release(self, done: Answer) -> None:
-        """The failover was refused: hellos are taken again, once that is durable."""
-        half, number = self._half, self._number
+    def release(self, attempt: int, done: Answer) -> None:
+        """The failover was refused: hellos are taken again, once that is durable.
+
+        LATE: not if a later one is being checked, or has been; its hold is its own.
+        """
+        half = self._half
+        if not self._attempts.end(attempt):
+            done({})
+            return
         if half.state is S.CHECKING:
+            self._flushing = False
             half.give_up_flushes()
             self.answer(NotPossibleNow("released", "the failover was given up meanwhile"))
 
         def persisted(now: float) -> None:
-            if half.state in (S.HOLDING, S.CHECKING) and self._number == number:
+            if half.state in (S.HOLDING, S.CHECKING) and self._attempts.newest == attempt:
+                half.let_link_go("the failover was given up")  # where the check had not come so far
                 half.move(E.RELEASE)
             done({})
 
-        half.holds_hello = False
-        half.commit([self._session_row(False)], persisted)
+        half.holds_hello = 0
+        half.commit([self._session_row(0)], persisted)
 
     def answer(self, answer: dict[str, Any] | NotPossibleNow) -> None:
         """Tell all who asked."""

@@ -119,7 +119,7 @@ class Session:
             raise MalformedWanted("role and members change with the epoch only")
         _require_sizes(wanted, self.marks)
         self.wanted = wanted
-        holds = isinstance(self.half, SecondaryHalf) and self.half.holds_hello
+        holds = self.half.holds_hello if isinstance(self.half, SecondaryHalf) else 0
         self._commit([*self._grow(wanted), self._row(holds)], lambda now: done(None))
         if isinstance(self.half, PrimaryHalf):
             self.half.put_wanted(wanted, now)
@@ -170,7 +170,7 @@ class Session:
         half = self.half
         assert isinstance(half, SecondaryHalf)
         if errno:
-            half.promotion_failed()
+            half.promotion_failed(wanted.epoch)
             self._changing = False
             done(NotPossibleNow("flush_failed", f"the disks of {self.site} can't flush: errno {errno}"))
             return
@@ -191,19 +191,19 @@ class Session:
             elif wanted.role is Role.PRIMARY and isinstance(was, SecondaryHalf):
                 changes += each.demote()  # what it may lack itself is in no intent any more
             changes.append(each.put())
-        row = PutSession(self.session_id, wanted.epoch, wanted.role, wanted.to_text(), False)
+        row = PutSession(self.session_id, wanted.epoch, wanted.role, wanted.to_text(), 0)
 
         def persisted(now: float) -> None:
             self._hand_over(was)
             self.epoch, self.wanted, self.marks = wanted.epoch, wanted, list(marks)
             self.stopped = self._changing = self._lent = False
             self.ports.use_volumes([member.volume_id for member in wanted.members])
-            self._begin(now, restored=False, holds_hello=False)
+            self._begin(now, restored=False, holds_hello=0)
             done(None)
 
         self._commit([*changes, row], persisted)
 
-    def _begin(self, now: float, restored: bool, holds_hello: bool) -> None:
+    def _begin(self, now: float, restored: bool, holds_hello: int) -> None:
         assert self.wanted is not None
         members = self.wanted.members
         pairs, sizes = tuple(m.pair_id for m in members), tuple(m.size_bytes for m in members)
@@ -292,7 +292,7 @@ class Session:
                 request.renew()
                 self.ports.give_back(request)
 
-    def _row(self, holds_hello: bool) -> PutSession:
+    def _row(self, holds_hello: int) -> PutSession:
         assert self.wanted is not None
         return PutSession(self.session_id, self.epoch, self.role, self.wanted.to_text(), holds_hello)
 
@@ -306,32 +306,33 @@ class Session:
 
     # ------------------------------------------------------------------ operations
 
-    def precheck(self, epoch: int, now: float, done: Answer) -> None:
+    def precheck(self, epoch: int, attempt: int, now: float, done: Answer) -> None:
         """Rule 22 at the secondary; it takes no hello from then on. Answers what it has.
 
-        :raises OlderWanted: this and the next three, for a lower epoch.
+        `attempt`: the number that this and the next three carry (LATE).
+        :raises OlderWanted: for a lower epoch.
         """
         half = self._half_of(SecondaryHalf, epoch, done)
         if half is not None:
-            half.precheck(now, done)
+            half.precheck(attempt, now, done)
 
-    def release(self, epoch: int, now: float, done: Answer) -> None:
+    def release(self, epoch: int, attempt: int, now: float, done: Answer) -> None:
         """The failover was refused: hellos are taken again."""
         half = self._half_of(SecondaryHalf, epoch, done)
         if half is not None:
-            half.release(now, done)
+            half.release(attempt, now, done)
 
-    def quiesce(self, epoch: int, now: float, done: Answer) -> None:
+    def quiesce(self, epoch: int, attempt: int, now: float, done: Answer) -> None:
         """Rule 23 at the primary: hold hosts, make both sites equal and clean; answers the row's version (QVER)."""
         half = self._half_of(PrimaryHalf, epoch, done)
         if half is not None:
-            half.quiesce(now, done)
+            half.quiesce(attempt, now, done)
 
-    def resume(self, epoch: int, now: float, done: Answer) -> None:
+    def resume(self, epoch: int, attempt: int, now: float, done: Answer) -> None:
         """UNDO of a quiesce."""
         half = self._half_of(PrimaryHalf, epoch, done)
         if half is not None:
-            half.undo_quiesce(now, done)
+            half.undo_quiesce(attempt, now, done)
 
     def _half_of(self, kind: type[Any], epoch: int, done: Answer) -> Any:
         if epoch < self.epoch:

@@ -24,7 +24,7 @@ def told_of(session: "Session", now: float) -> dict[str, Any]:
         "in_step": half is not None and half.in_step,
         "serving": primary is not None and primary.serving,
         "quiesced": primary is not None and primary.quiesced,
-        "holds_hello": isinstance(half, SecondaryHalf) and half.holds_hello,
+        "holds_hello": isinstance(half, SecondaryHalf) and bool(half.holds_hello),
         "refusal": half.refusal if half is not None else None,
         "row": _row(primary),
         "permit": primary is not None and primary.path.permit,

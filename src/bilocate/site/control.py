@@ -99,7 +99,8 @@ class Control:
         session_id, name = checked_id(request.path_params["id"]), request.path_params["step"]
         if name not in STEPS:
             raise _NoSuchPath
-        return await self._sessions.step(session_id, name, whole(await _body(request), "epoch"))
+        body = await _body(request)
+        return await self._sessions.step(session_id, name, whole(body, "epoch"), whole(body, "attempt"))
 
     async def _nothing(self, request: Request) -> dict[str, Any]:
         raise _NoSuchPath

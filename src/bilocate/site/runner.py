@@ -272,7 +272,7 @@ class SessionRunner:
         """
         return self._begin(lambda now, done: self.session.end(epoch, now, done))
 
-    async def step(self, name: str, epoch: int) -> dict[str, Any]:
+    async def step(self, name: str, epoch: int, attempt: int) -> dict[str, Any]:
         """One of precheck, release, quiesce and resume.
 
         :raises OlderWanted, NotPossibleNow: as the session says.
@@ -290,7 +290,7 @@ class SessionRunner:
                 answer.set_result(found)
 
         try:
-            self._tell(getattr(self.session, name), epoch, self._loop.time(), done)
+            self._tell(getattr(self.session, name), epoch, attempt, self._loop.time(), done)
         except REFUSALS:
             answer.cancel()
             raise

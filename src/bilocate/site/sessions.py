@@ -105,12 +105,12 @@ class Sessions:
                     volume.serve_bare()
             log.info("session_ended", session=session_id, epoch=epoch)
 
-    async def step(self, session_id: str, name: str, epoch: int) -> dict[str, Any]:
+    async def step(self, session_id: str, name: str, epoch: int, attempt: int) -> dict[str, Any]:
         """One of `STEPS`, at the session as it is.
 
         :raises UnknownSession, OlderWanted, NotPossibleNow: as the session says.
         """
-        return await self._get(session_id).step(name, epoch)
+        return await self._get(session_id).step(name, epoch, attempt)
 
     # --- telling ---
 

@@ -250,7 +250,7 @@ class Agent:
             ended(error)
         ports.after()
 
-    def step(self, session_id: str, name: str, epoch: int, done: Told) -> None:
+    def step(self, session_id: str, name: str, epoch: int, attempt: int, done: Told) -> None:
         """As POST /v1/sessions/{id}/precheck|release|quiesce|resume."""
         ports = self.sessions.get(session_id)
         if ports is None:
@@ -261,7 +261,7 @@ class Agent:
             done(answer)
 
         try:
-            getattr(ports.session, name)(epoch, self.world.scheduler.now, answered)
+            getattr(ports.session, name)(epoch, attempt, self.world.scheduler.now, answered)
         except BilocateError as error:
             done(error)
         ports.after()

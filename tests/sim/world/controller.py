@@ -123,7 +123,8 @@ class Controller:
         ):
             told = self.world.told(site, session_id) if self.world.agents[site].controller_in_reach else {}
             if told.get(held) and told["epoch"] == row.epoch:
-                Operation(self.world, name, self._once(self.step(session_id, site, name, row.epoch)))
+                attempt = self.world.arbiter.next_epoch()
+                Operation(self.world, name, self._once(self.step(session_id, site, name, row.epoch, attempt)))
 
     def _is_behind(self, session_id: str, site: str) -> bool:
         agent = self.world.agents[site]
@@ -146,9 +147,11 @@ class Controller:
         wanted = self.wanted(session_id, site)
         return Call(site, "PUT", lambda agent, answered: agent.put_session(session_id, wanted, answered))
 
-    def step(self, session_id: str, site: str, name: str, epoch: int) -> Call:
-        """precheck, release, quiesce or resume."""
-        return Call(site, name, lambda agent, answered: agent.step(session_id, name, epoch, answered))
+    def step(self, session_id: str, site: str, name: str, epoch: int, attempt: int) -> Call:
+        """precheck, release, quiesce or resume; `attempt` is the epoch that comes of it."""
+        return Call(
+            site, name, lambda agent, answered: agent.step(session_id, name, epoch, attempt, answered)
+        )
 
     # --- operations ---
 
@@ -175,14 +178,14 @@ class Controller:
 
     def _failover(self, session_id: str, allow: bool) -> Steps:
         row = self.world.arbiter.rows[session_id]  # the version is read BEFORE the check
-        site = row.secondary
-        found = yield from self._try(lambda: self.step(session_id, site, "precheck", row.epoch))
+        site, attempt = row.secondary, self.world.arbiter.next_epoch()
+        found = yield from self._try(lambda: self.step(session_id, site, "precheck", row.epoch, attempt))
         why = _why_not(found, row, allow)
         if why is None:
             ask = Ask(
                 ArbiterCall.FAIL_OVER,
                 version=row.version,
-                new_epoch=self.world.arbiter.next_epoch(),
+                new_epoch=attempt,
                 allow_data_loss=allow,
             )
             said = self.world.arbiter.call(session_id, ask)
@@ -194,7 +197,7 @@ class Controller:
                 yield from self._promote(session_id, allow and lossy)
                 return
             why = f"the row says {said.value}"
-        yield from self._until_told(lambda: self.step(session_id, site, "release", row.epoch))
+        yield from self._until_told(lambda: self.step(session_id, site, "release", row.epoch, attempt))
         raise Failed(why)
 
     def _promote(self, session_id: str, allow_dirty: bool) -> Steps:
@@ -208,12 +211,11 @@ class Controller:
 
     def _reverse(self, session_id: str) -> Steps:
         row = self.world.arbiter.rows[session_id]
-        old, new = row.primary, row.secondary
-        found = yield from self._try(lambda: self.step(session_id, old, "quiesce", row.epoch))
+        old, new, attempt = row.primary, row.secondary, self.world.arbiter.next_epoch()
+        found = yield from self._try(lambda: self.step(session_id, old, "quiesce", row.epoch, attempt))
         why = str(found)
         if not isinstance(found, BilocateError):
-            epoch = self.world.arbiter.next_epoch()
-            ask = Ask(ArbiterCall.SWITCH_OVER, version=found["version"], new_epoch=epoch)
+            ask = Ask(ArbiterCall.SWITCH_OVER, version=found["version"], new_epoch=attempt)
             said = self.world.arbiter.call(session_id, ask)
             if isinstance(said, Row):
                 self.change(session_id, allow_dirty=False, trust_blank=False)
@@ -223,7 +225,7 @@ class Controller:
                 yield from self._until_told(lambda: self.push(session_id, new))
                 return
             why = f"the row says {said.value}"
-        yield from self._until_told(lambda: self.step(session_id, old, "resume", row.epoch))
+        yield from self._until_told(lambda: self.step(session_id, old, "resume", row.epoch, attempt))
         raise Failed(why)
 
     def _set_paused(self, session_id: str, paused: bool, trust_blank: bool) -> Steps:

@@ -129,7 +129,7 @@ async def test_what_is_not_there(az1: Site) -> None:
         ("GET", "/v1/volumes/vol", None),
         ("GET", "/", "no_such_path"),
     ]:
-        answer = await az1.call(method, path, {"epoch": 1})
+        answer = await az1.call(method, path, {"epoch": 1, "attempt": 2})
         assert answer.status_code in (404, 405), path
         assert code is None or answer.json()["error"] == code
     assert await az1.ask("DELETE", "/v1/sessions/ses?epoch=1") == {}

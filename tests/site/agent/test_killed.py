@@ -99,7 +99,7 @@ async def test_the_secondary_takes_over_and_the_old_primary_is_reprotected(
     first: Process, az2: Site, controller: Controller
 ) -> None:
     load = await kill_under_load(first, await pair_up(first, az2, controller))
-    checked = await az2.ask("POST", "/v1/sessions/ses/precheck", {"epoch": 1})
+    checked = await az2.ask("POST", "/v1/sessions/ses/precheck", {"epoch": 1, "attempt": 2})
     assert (checked["consistent"], checked["dirty_bytes"]) == (True, 0)
     controller.change("ses", Call.FAIL_OVER, 2)
     await az2.put_session("ses", wanted("primary", "s", "az1", str(first.link), 2))

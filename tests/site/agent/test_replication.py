@@ -122,7 +122,7 @@ async def test_failover_and_reprotect(az1: Site, az2: Site, controller: Controll
     (host,) = await pair_up(az1, az2, controller)
     await host.write(0, b"production")
     await az1.stop()
-    checked = await az2.ask("POST", "/v1/sessions/ses/precheck", {"epoch": 1})
+    checked = await az2.ask("POST", "/v1/sessions/ses/precheck", {"epoch": 1, "attempt": 2})
     assert checked["consistent"]
     assert (checked["dirty_bytes"], checked["blank"], checked["role"]) == (0, False, "secondary")
     controller.change("ses", Call.FAIL_OVER, 2)
@@ -146,11 +146,11 @@ async def test_failover_and_reprotect(az1: Site, az2: Site, controller: Controll
 
 async def test_a_refused_failover_is_released(az1: Site, az2: Site, controller: Controller) -> None:
     (host,) = await pair_up(az1, az2, controller)
-    await az2.ask("POST", "/v1/sessions/ses/precheck", {"epoch": 1})
+    await az2.ask("POST", "/v1/sessions/ses/precheck", {"epoch": 1, "attempt": 2})
     assert (await az2.session("ses"))["holds_hello"]
     await az2.restart()
     assert (await az2.session("ses"))["holds_hello"]
-    assert await az2.ask("POST", "/v1/sessions/ses/release", {"epoch": 1}) == {}
+    assert await az2.ask("POST", "/v1/sessions/ses/release", {"epoch": 1, "attempt": 2}) == {}
     await az1.until_session("ses", lambda told: told["in_step"])
     await host.write(0, b"goes on")
     assert az2.bytes_at("s0", 0, 7) == b"goes on"
@@ -160,7 +160,7 @@ async def test_a_refused_failover_is_released(az1: Site, az2: Site, controller: 
 async def test_switchover_copies_nothing(az1: Site, az2: Site, controller: Controller) -> None:
     (host,) = await pair_up(az1, az2, controller)
     await host.write(MIB, b"before")
-    version = (await az1.ask("POST", "/v1/sessions/ses/quiesce", {"epoch": 1}))["version"]
+    version = (await az1.ask("POST", "/v1/sessions/ses/quiesce", {"epoch": 1, "attempt": 2}))["version"]
     assert version == controller.rows["ses"].version
     held = asyncio.create_task(host.write(0, b"never answered"))
     controller.change("ses", Call.SWITCH_OVER, 2)
@@ -180,10 +180,10 @@ async def test_a_quiesce_that_is_taken_back_lets_hosts_go_on(
     az1: Site, az2: Site, controller: Controller
 ) -> None:
     (host,) = await pair_up(az1, az2, controller)
-    await az1.ask("POST", "/v1/sessions/ses/quiesce", {"epoch": 1})
+    await az1.ask("POST", "/v1/sessions/ses/quiesce", {"epoch": 1, "attempt": 2})
     assert (await az1.session("ses"))["quiesced"]
     held = asyncio.create_task(host.write(0, b"held"))
-    await az1.ask("POST", "/v1/sessions/ses/resume", {"epoch": 1})
+    await az1.ask("POST", "/v1/sessions/ses/resume", {"epoch": 1, "attempt": 2})
     await held
     assert az2.bytes_at("s0", 0, 4) == b"held"
     await host.close()

@@ -226,9 +226,11 @@ async def test_steps_are_answered_by_the_right_half_and_epoch(
         ("quiesce", 2, "newer_epoch"),
         ("quiesce", 1, "not_in_step"),
     ]:
-        assert await az1.refused("POST", f"/v1/sessions/ses/{step}", {"epoch": epoch}) == (409, code)
-    assert await az1.ask("POST", "/v1/sessions/ses/resume", {"epoch": 1}) == {}
-    assert await az1.refused("POST", "/v1/sessions/ses/quiesce", {}) == (400, "malformed")
+        body = {"epoch": epoch, "attempt": 2}
+        assert await az1.refused("POST", f"/v1/sessions/ses/{step}", body) == (409, code)
+    assert await az1.ask("POST", "/v1/sessions/ses/resume", {"epoch": 1, "attempt": 2}) == {}
+    for wrong in ({}, {"epoch": 1}, {"epoch": 1, "attempt": "2"}):
+        assert await az1.refused("POST", "/v1/sessions/ses/quiesce", wrong) == (400, "malformed")
 
 
 async def test_attachments_from_before_a_crash_are_refused_for_good(

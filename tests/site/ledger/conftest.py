@@ -96,7 +96,7 @@ def everything() -> list[list[Change]]:
     dirty = BitMap([1, 2, 3, 5000, 70000])
     return [
         [volume("vol-a", served_boot_id=BOOT), volume("vol-b", blank=True, consistent=False)],
-        [PutSession("ses-1", 7, Role.PRIMARY, '{"epoch": 7}', False)],
+        [PutSession("ses-1", 7, Role.PRIMARY, '{"epoch": 7}', 0)],
         [AddIntents("vol-a", tuple(range(0, 700, 7)))],
         [PutDirty("vol-a", dirty_segments(dirty, {0, 1, 17}))],
         [AddFailed("vol-b", (3, 9)), PutSiteItem("exports/vol-a", '["secret"]')],

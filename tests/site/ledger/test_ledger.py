@@ -52,7 +52,7 @@ def test_everything_is_there_again(tmp_path: Path, fill: Any, reopen: Any, every
     path = tmp_path / "ledger.db"
     fill(path, everything)
     state = reopen(path)
-    assert state.sessions == {"ses-1": SessionRecord("ses-1", 7, Role.PRIMARY, '{"epoch": 7}', False)}
+    assert state.sessions == {"ses-1": SessionRecord("ses-1", 7, Role.PRIMARY, '{"epoch": 7}', 0)}
     a, b = state.volumes["vol-a"], state.volumes["vol-b"]
     assert (a.size_bytes, a.max_epoch, a.generation, a.consistent, a.blank) == (
         1 << 40,
@@ -117,14 +117,14 @@ def test_rows_are_replaced_and_dropped(tmp_path: Path, fill: Any, reopen: Any) -
     fill(
         path,
         [
-            [PutSession("a", 1, Role.PRIMARY, "{}", False), PutSession("b", 2, Role.SECONDARY, "{}", False)],
-            [PutSession("a", 3, Role.SECONDARY, '{"x": 1}', True), DropSession("b"), DropSession("never")],
+            [PutSession("a", 1, Role.PRIMARY, "{}", 0), PutSession("b", 2, Role.SECONDARY, "{}", 0)],
+            [PutSession("a", 3, Role.SECONDARY, '{"x": 1}', 4), DropSession("b"), DropSession("never")],
             [PutSiteItem("k", "1"), PutSiteItem("l", "2")],
             [PutSiteItem("k", "3"), PutSiteItem("l", ""), DropVolume("never")],
         ],
     )
     state = reopen(path)
-    assert state.sessions == {"a": SessionRecord("a", 3, Role.SECONDARY, '{"x": 1}', True)}
+    assert state.sessions == {"a": SessionRecord("a", 3, Role.SECONDARY, '{"x": 1}', 4)}
     assert state.items == {"k": "3"}
 
 

@@ -139,7 +139,12 @@ async def _look(run: Run[Args], db: AsyncSession) -> Json | None:
         raise SecondaryBehind(session.id, session.state.value, session.primary_site, session.secondary_site)
     # Said before the agent is told: whoever finds it later knows that a hold may be there.
     session.held = True
-    return {"version": session.version, "epoch": session.epoch, "state": session.state.value}
+    return {
+        "version": session.version,
+        "epoch": session.epoch,
+        "state": session.state.value,
+        "attempt": await next_epoch(db),  # the epoch that comes of it, and what its calls are known by (LATE)
+    }
 
 
 async def _not_held(run: Run[Args], db: AsyncSession) -> Json | None:
@@ -153,7 +158,7 @@ async def _precheck(run: Run[Args]) -> Json | None:
         return None
     site, epoch = str(run.facts["to_site"]), int(run.results["look"]["epoch"])
     try:
-        found = await run.context.agents.precheck(site, run.target_id, epoch)
+        found = await run.context.agents.precheck(site, run.target_id, epoch, run.results["look"]["attempt"])
     except AgentRefused as refused:
         raise PromotionRefused(site, str(refused)) from refused
     if found.epoch != epoch:
@@ -168,8 +173,8 @@ async def _precheck(run: Run[Args]) -> Json | None:
 
 async def _release(run: Run[Args]) -> Json | None:
     if not run.facts["repeat"] and "look" in run.results:
-        site, epoch = str(run.facts["to_site"]), int(run.results["look"]["epoch"])
-        await run.context.agents.release(site, run.target_id, epoch)
+        site, look = str(run.facts["to_site"]), run.results["look"]
+        await run.context.agents.release(site, run.target_id, look["epoch"], look["attempt"])
     run.facts["released"] = True
     return None
 
@@ -184,7 +189,7 @@ async def _commit(run: Run[Args], db: AsyncSession) -> Json | None:
     ask = Ask(
         Call.FAIL_OVER,
         version=int(seen["version"]),
-        new_epoch=await next_epoch(db),
+        new_epoch=int(seen["attempt"]),
         allow_data_loss=forced,
     )
     answer = await call_within(db, run.target_id, ask)

@@ -139,9 +139,11 @@ async def _require_no_hosts(db: AsyncSession, group_id: str, site: str, args: Ar
 
 async def _mark(run: Run[Args], db: AsyncSession) -> Json | None:
     session = await locked_session(db, run.target_id)
-    if not run.facts["repeat"]:
-        session.quiesced = True
-    return {"epoch": session.epoch}
+    if run.facts["repeat"]:
+        return {"epoch": session.epoch}
+    session.quiesced = True
+    # The attempt is the epoch that comes of it, and what its calls are known by (LATE).
+    return {"epoch": session.epoch, "attempt": await next_epoch(db)}
 
 
 async def _unmark(run: Run[Args], db: AsyncSession) -> Json | None:
@@ -153,9 +155,11 @@ async def _unmark(run: Run[Args], db: AsyncSession) -> Json | None:
 async def _quiesce(run: Run[Args]) -> Json | None:
     if run.facts["repeat"]:
         return None
-    site, epoch = str(run.facts["from_site"]), int(run.results["mark"]["epoch"])
+    site, mark = str(run.facts["from_site"]), run.results["mark"]
     try:
-        return {"version": await run.context.agents.quiesce(site, run.target_id, epoch)}
+        return {
+            "version": await run.context.agents.quiesce(site, run.target_id, mark["epoch"], mark["attempt"])
+        }
     except AgentRefused as refused:
         if refused.code in LOST_STEP:
             raise AgentBusy(site, str(refused)) from refused
@@ -164,8 +168,8 @@ async def _quiesce(run: Run[Args]) -> Json | None:
 
 async def _resume(run: Run[Args]) -> Json | None:
     if not run.facts["repeat"] and "mark" in run.results:
-        site, epoch = str(run.facts["from_site"]), int(run.results["mark"]["epoch"])
-        await run.context.agents.resume(site, run.target_id, epoch)
+        site, mark = str(run.facts["from_site"]), run.results["mark"]
+        await run.context.agents.resume(site, run.target_id, mark["epoch"], mark["attempt"])
     run.facts["resumed"] = True
     return None
 
@@ -174,7 +178,7 @@ async def _commit(run: Run[Args], db: AsyncSession) -> Json | None:
     if run.facts["repeat"]:
         return None
     version = int(run.results["quiesce"]["version"])
-    ask = Ask(Call.SWITCH_OVER, version=version, new_epoch=await next_epoch(db))
+    ask = Ask(Call.SWITCH_OVER, version=version, new_epoch=int(run.results["mark"]["attempt"]))
     answer = await call_within(db, run.target_id, ask)
     if isinstance(answer, Refusal):
         raise SwitchoverOvertaken(run.target_id)

@@ -15,6 +15,7 @@ from bilocate.operations.verb import Json, NoArgs, Request, Run, Step, Verb
 from bilocate.operations.verbs._shared import locked_session, read_group
 from bilocate.store.journal_models import TargetKind
 from bilocate.store.models import Group, Session
+from bilocate.store.sequences import next_epoch
 from bilocate.store.transitions import lock, take
 
 # Longer than an answer takes; a site that is away is tried again by the next settling.
@@ -35,7 +36,7 @@ class Settle(Verb[NoArgs]):
     def steps(self) -> tuple[Step, ...]:
         """See the module."""
         return (
-            Step("begin"),
+            Step("begin", commit=_begin),
             Step("let_go", do=_let_go, patience_seconds=PATIENCE_SECONDS),
             Step("finish", commit=_finish),
         )
@@ -56,9 +57,14 @@ def _require_left(session: Session) -> None:
         raise SessionNotReady(session.primary_site, session.id)
 
 
+async def _begin(run: Run[NoArgs], db: AsyncSession) -> Json | None:
+    return {"attempt": await next_epoch(db)}  # later than all whose holds may be left (LATE)
+
+
 async def _let_go(run: Run[NoArgs]) -> Json | None:
     _, session, _ = await read_group(run.context, run.target_id, None)
     agents, seconds = run.context.agents, run.context.settings.timing.tell_seconds
+    attempt = int(run.results["begin"]["attempt"])
     calls = []
     if session.held:
         calls.append(("held", session.secondary_site, agents.release))
@@ -68,7 +74,7 @@ async def _let_go(run: Run[NoArgs]) -> Json | None:
     silent: OutOfReach | None = None
     for what, site, call in calls:
         try:
-            await call(site, session.id, session.epoch, seconds)
+            await call(site, session.id, session.epoch, attempt, seconds)
         except AgentRefused as refused:
             if refused.code not in NOTHING_HELD:
                 raise

@@ -68,7 +68,7 @@ class _Reader:
     def read(self) -> LedgerState:
         state = LedgerState()
         for session_id, epoch, role, wanted, holds in self._rows(schema.SESSIONS):
-            state.sessions[session_id] = SessionRecord(session_id, epoch, Role(role), wanted, bool(holds))
+            state.sessions[session_id] = SessionRecord(session_id, epoch, Role(role), wanted, holds)
         for volume_id, size, epoch, generation, pending, consistent, blank, boot in self._rows(
             schema.VOLUMES
         ):

@@ -58,7 +58,7 @@ class Writer:
     def _put_session(self, change: PutSession) -> None:
         self._put(
             schema.SESSIONS,
-            (change.session_id, change.epoch, change.role.value, change.wanted, int(change.holds_hello)),
+            (change.session_id, change.epoch, change.role.value, change.wanted, change.holds_hello),
         )
 
     def _put_volume(self, change: PutVolume) -> None:
