@@ -19,7 +19,7 @@ WORDS = [
     *NAMES.values(),
     *FAILURE_CODES.values(),
     *wire.GROUP_ACTIONS,
-    *wire.GROUP_ACTIONS_NOT_YET,
+    wire.EXTEND_PAIRS,
     *(word for _, opt_ins in wire.GROUP_ACTIONS.values() for word in opt_ins),
     *wire.GROUP_STATUS.values(),
     *wire.PAIR_STATUS.values(),

@@ -242,7 +242,6 @@ WRONG_ACTIONS: tuple[tuple[Json, int, str], ...] = (
     ({FAILOVER: {"allow_dataloss": True}}, 400, "EVS.5400"),
     ({FAILOVER: {"allow_data_loss": "yes"}}, 400, "EVS.5400"),
     ({STOP: {"force": True}}, 400, "EVS.5400"),
-    ({"os-extend-replication-volumes": {"replications": []}}, 501, "EVS.5501"),
 )
 
 

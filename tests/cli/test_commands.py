@@ -196,3 +196,17 @@ def test_help_tells_the_exit_codes(run: Run) -> None:
     assert "5 the controller or a site is out of reach" in " ".join(run("--help").stdout.split())
     assert run("nonsense").exit_code == USAGE
     assert run("volume", "create", "x").exit_code == USAGE
+
+
+def test_group_extend_grows_all_pairs_or_those_that_are_named(api: FakeApi, run: Run) -> None:
+    pairs = [api.add_pair("p1"), api.add_pair("p2")]
+    group = api.add_group("orders", replication_ids=[pair["id"] for pair in pairs])
+    for words, asked in ((("--pair", "p2"), pairs[1:]), ((), pairs)):
+        result = run("group", "extend", "orders", "--size", "5", *words)
+        assert result.exit_code == DONE, result.output
+        path, body = last_call(api, "POST")
+        assert path.endswith(f"{GROUPS}/{group['id']}/action")
+        sizes = [{"id": pair["id"], "new_size": 5} for pair in asked]
+        assert body == {"os-extend-replication-volumes": {"replications": sizes}}
+    api.add_group("empty")
+    assert run("group", "extend", "empty", "--size", "5").exit_code == USAGE

@@ -170,9 +170,11 @@ class FakeAgent:
         volume.revision, volume.exports = wanted["revision"], wanted["exports"]
         volume.told_session = wanted["session_id"]
         if wanted["size_bytes"] > volume.size_bytes:
-            if volume.session_id is not None:
+            if volume.session_id not in (None, wanted["session_id"]):
                 raise Refused(409, "in_session")
-            volume.size_bytes = wanted["size_bytes"]
+            volume.room_bytes = wanted["size_bytes"]
+            if volume.session_id is None:
+                volume.size_bytes = wanted["size_bytes"]
         return {"size_bytes": volume.size_bytes}
 
     def _delete_volume(self, volume_id: str) -> Json:
@@ -197,6 +199,7 @@ class FakeAgent:
         if old is not None and wanted["epoch"] == old.epoch:
             if wanted["revision"] < old.wanted["revision"]:
                 raise Refused(409, "older_revision")
+            self._grow(wanted)
             old.wanted = wanted
             return
         for name in names:
@@ -212,9 +215,25 @@ class FakeAgent:
                 volume.session_id, volume.max_epoch = session_id, wanted["epoch"]
             elif volume.session_id == session_id:
                 raise AssertionError(f"{name} would be without a session: the order was wrong")
+        self._grow(wanted)
         self.halves[session_id] = FakeHalf(session_id, wanted)
         for name in [n for n in self.halves if n != session_id and not self._volumes_of(n)]:
             self.halves[name].serving = False
+
+    def _grow(self, wanted: Json) -> None:
+        """GROWTH: there is room, and the secondary's volume is as large already."""
+        for member in wanted["members"]:
+            volume = self.volumes[member["volume_id"]]
+            assert member["size_bytes"] >= volume.size_bytes, "a volume only grows"
+            if member["size_bytes"] > volume.size_bytes:
+                assert volume.room_bytes >= member["size_bytes"], "nobody has made room"
+                if wanted["role"] == "primary":
+                    other = self.world.agents[wanted["peer"]["site"]]
+                    sizes = [
+                        v.size_bytes for v in other.volumes.values() if v.session_id == volume.session_id
+                    ]
+                    assert member["size_bytes"] in sizes, "the secondary is to grow first"
+                volume.size_bytes = member["size_bytes"]
 
     def _require_promotable(self, names: list[str], wanted: Json) -> None:
         for volume in (self.volumes[name] for name in names):

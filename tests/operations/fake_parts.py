@@ -21,6 +21,7 @@ class FakeVolume:
     """A volume at a site, and its ledger's row."""
 
     size_bytes: int
+    room_bytes: int = 0  # how long its disk is, where that is longer
     revision: int = 0
     exports: list[Json] = field(default_factory=list)
     told_session: str | None = None  # what the controller says carries it

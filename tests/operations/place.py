@@ -169,10 +169,10 @@ class Place:
             groups = list(await db.scalars(select(Group)))
             sessions = list(await db.scalars(select(Session)))
         return {
-            "volumes": {v.id: (v.status, v.pair_id, v.made, v.operation_id) for v in volumes},
+            "volumes": {v.id: (v.status, v.pair_id, v.made, v.size_gib, v.operation_id) for v in volumes},
             "attachments": sorted(attachment.id for attachment in live),
             "pairs": {
-                p.id: (p.status, p.priority_site, p.group_id, p.session_id, p.operation_id)
+                p.id: (p.status, p.priority_site, p.group_id, p.session_id, p.size_gib, p.operation_id)
                 for p in pairs.values()
             },
             "groups": {g.id: (g.status, g.name, g.priority_site, g.operation_id) for g in groups},
@@ -186,7 +186,12 @@ class Place:
         agent = self.world.agents[site]
         return {
             "volumes": {
-                name: (volume.content, volume.session_id, sorted(export["name"] for export in volume.exports))
+                name: (
+                    volume.content,
+                    volume.size_bytes if volume.session_id else "free",  # that may have grown in vain
+                    volume.session_id,
+                    sorted(export["name"] for export in volume.exports),
+                )
                 for name, volume in agent.volumes.items()
             },
             "halves": {

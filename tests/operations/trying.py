@@ -160,6 +160,8 @@ def values_of(name: str, kind: Any, lists: list[list[str]]) -> Iterator[Any]:
         yield True
     elif kind is int:
         yield from (1, 2)
+    elif kind == dict[str, int]:
+        yield from ({each[0]: 2} for each in lists if each)
     elif str(kind).startswith("dict"):
         yield {"k": "v"}
     else:

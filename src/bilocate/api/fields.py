@@ -10,6 +10,7 @@ from bilocate.api.codes import BAD_ACTION, BAD_BODY, malformed
 
 TEXT_BYTES_MAX = 255
 MAP_ENTRIES_MAX = 128
+SIZE_GIB_MAX = 65536  # 64 TiB: what one file can be on the file systems of today
 
 
 def inner_object(body: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -100,6 +101,15 @@ def text_map(values: Mapping[str, Any], key: str) -> dict[str, str]:
         checked_text(f"a key of {key}", name): checked_text(f"{key}.{name}", each)
         for name, each in value.items()
     }
+
+
+def size_gib(key: str, value: Any) -> int:
+    """A volume's size. Clients send a number, or one as a text."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= SIZE_GIB_MAX:
+        raise malformed(f"{key} must be a whole number of GiB from 1 to {SIZE_GIB_MAX}")
+    return value
 
 
 def one_action(body: Mapping[str, Any]) -> tuple[str, Any]:

@@ -82,19 +82,23 @@ async def remove(call: Call) -> Response:
 
 
 async def act(call: Call) -> Response:
-    """POST action: one of the verbs. Accepted when this answers; the group's status tells how it goes on."""
+    """POST action: one of the verbs. Accepted when this answers; the group's status tells how it goes on.
+
+    An extension has come to its end when this answers."""
     group_id = call.path["id"]
     row = await _find(call, group_id)
     verb, options = wire.group_action(call.body)
     if verb == "sync" and row.status is GroupStatus.FAILED_OVER:
         verb, options = "reprotect", {}
     note(call.request, verb=verb, options=sorted(options))
-    await _perform(call, verb, group_id, options)
+    operation_id = await _perform(call, verb, group_id, options)
+    if verb == wire.EXTEND_VERB:
+        await call.parts.operations.extended(operation_id, group_id)
     return Response(status_code=200)
 
 
-async def _perform(call: Call, verb: str, group_id: str, args: wire.Json) -> None:
-    await call.parts.operations.perform(
+async def _perform(call: Call, verb: str, group_id: str, args: wire.Json) -> str:
+    return await call.parts.operations.perform(
         verb, group_id, args, project_id=call.project_id, requested_by=call.requested_by
     )
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from bilocate.api import fields
-from bilocate.api.codes import BAD_ACTION, BAD_VOLUME_ID, FAILURE_CODES, malformed, not_yet
+from bilocate.api.codes import BAD_ACTION, BAD_VOLUME_ID, FAILURE_CODES, malformed
 from bilocate.domain.failures import Failure
 from bilocate.domain.group_states import GroupStatus
 from bilocate.domain.observed import FaultLevel, Observed, Replication
@@ -61,7 +61,8 @@ GROUP_ACTIONS: Mapping[str, tuple[str, frozenset[str]]] = {
     "os-reverse-replication-consistency-group": ("reverse", frozenset({"force"})),
     "os-reprotect-replication-consistency-group": ("reprotect", frozenset({"allow_data_loss"})),
 }
-GROUP_ACTIONS_NOT_YET = frozenset({"os-extend-replication-volumes"})
+EXTEND_VERB = "extend_group"
+EXTEND_PAIRS = "os-extend-replication-volumes"  # the one action that takes values instead of opt-ins
 
 
 def time(value: datetime | None) -> str | None:
@@ -202,19 +203,37 @@ def group_update(body: Json) -> Json:
 def group_action(body: Json) -> tuple[str, Json]:
     """The verb and its opt-ins.
 
-    :raises Problem: 400 when it is not exactly one known action, 501 for one that is not there yet.
+    :raises Problem: 400 when it is not exactly one known action.
     """
     action, value = fields.one_action(body)
-    if action in GROUP_ACTIONS_NOT_YET:
-        raise not_yet(f"the action {action}")
+    if action == EXTEND_PAIRS:
+        return EXTEND_VERB, {"sizes_gib": _new_sizes(value)}
     if action not in GROUP_ACTIONS:
-        raise malformed(f"{action!r} is no action: there is {', '.join(sorted(GROUP_ACTIONS))}", BAD_ACTION)
+        offered = ", ".join(sorted((*GROUP_ACTIONS, EXTEND_PAIRS)))
+        raise malformed(f"{action!r} is no action: there is {offered}", BAD_ACTION)
     verb, known = GROUP_ACTIONS[action]
     if value is not None and not isinstance(value, dict):
         raise malformed(f"{action}: the value must be null or an object of opt-ins", BAD_ACTION)
     asked: Json = value or {}
     fields.only(asked, action, known)
     return verb, {key: True for key in known if fields.boolean(asked, key)}
+
+
+def _new_sizes(value: Any) -> dict[str, int]:
+    """By pair, in GiB: a list of pairs, or one pair alone."""
+    asked = value.get("replications", [value]) if isinstance(value, dict) else None
+    if not isinstance(asked, list) or not asked or not all(isinstance(each, dict) for each in asked):
+        raise malformed(
+            f'{EXTEND_PAIRS} takes {{"replications": [{{"id", "new_size"}}, ...]}}, or one {{"id", "new_size"}}',
+            BAD_ACTION,
+        )
+    sizes: dict[str, int] = {}
+    for each in asked:
+        pair_id = fields.identifier("id", each.get("id"))
+        if pair_id in sizes:
+            raise malformed(f"{EXTEND_PAIRS} names pair {pair_id} twice", BAD_ACTION)
+        sizes[pair_id] = fields.size_gib("new_size", each.get("new_size"))
+    return sizes
 
 
 def _check_model(asked: Json) -> None:

@@ -18,7 +18,6 @@ from bilocate.store.models import Attachment, AttachmentKind, AttachmentStatus, 
 VOLUME_KEY, VOLUMES_KEY = "volume", "volumes"
 DEFAULT_TYPE = "standard"
 DEFAULT_TYPE_ID = "0f5a31b5-6f0b-4b7e-9a5c-2a1a8f0c7d11"  # the same in every installation
-SIZE_GIB_MAX = 65536  # 64 TiB: what one file can be on the file systems of today
 CONNECTOR_BYTES_MAX = 4096  # it is kept with the connection
 
 VOLUME_STATUS: Mapping[VolumeStatus, str] = {
@@ -178,7 +177,7 @@ def volume_request(body: Json, default_site: str) -> Json:
         if asked.get(source) is not None:
             raise not_yet(f"a volume made from {source}")
     return {
-        "size_gib": _size(asked.get("size")),
+        "size_gib": fields.size_gib("size", asked.get("size")),
         "site": fields.text(asked, "availability_zone") or default_site,
         "volume_type": _volume_type(asked),
         "multiattach": fields.boolean(asked, "multiattach"),
@@ -221,7 +220,7 @@ def new_size(value: Any) -> int:
 
     :raises Problem: 400.
     """
-    return _size(_inner("os-extend", value).get("new_size"), "new_size")
+    return fields.size_gib("new_size", _inner("os-extend", value).get("new_size"))
 
 
 def attach_request(value: Any) -> Connector:
@@ -252,15 +251,6 @@ def detach_request(value: Any) -> str | None:
 def _inner(action: str, value: Any) -> Json:
     if not isinstance(value, dict):
         raise malformed(f"the value of {action} must be an object", BAD_ACTION)
-    return value
-
-
-def _size(value: Any, name: str = "size") -> int:
-    """Clients send a number, or one as a text."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= SIZE_GIB_MAX:
-        raise malformed(f"{name} must be a whole number of GiB from 1 to {SIZE_GIB_MAX}")
     return value
 
 

@@ -183,6 +183,12 @@ class Client:
         """Start one of sync, stop, failover, reverse, reprotect; the answer says that it was accepted."""
         self._call("POST", f"{GROUPS}/{group_id}/action", {f"os-{verb}-replication-consistency-group": value})
 
+    def extend_group(self, group_id: str, sizes_gib: Mapping[str, int]) -> None:
+        """Grow both volumes of pairs of the group, by pair, to so many GiB; done when this returns."""
+        asked = [{"id": pair_id, "new_size": size_gib} for pair_id, size_gib in sizes_gib.items()]
+        body = {"os-extend-replication-volumes": {"replications": asked}}
+        self._call("POST", f"{GROUPS}/{group_id}/action", body)
+
     # Health
 
     def ready(self) -> tuple[bool, dict[str, Any]]:

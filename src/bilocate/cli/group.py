@@ -93,6 +93,28 @@ def update(
 
 
 @app.command()
+def extend(
+    group: NameArgument,
+    size: Annotated[int, typer.Option("--size", min=1, metavar="GIB", help="The new size in GiB.")],
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option("--pair", metavar="PAIR", help="A pair to grow; may be repeated. All, if not given."),
+    ] = None,
+    as_json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Make both volumes of the group's pairs larger, while it replicates. Hosts see the new size when they
+    connect anew."""
+    with connected(state_dir) as client:
+        found = find_group(client, group)
+        ids = [find_pair(client, pair)["id"] for pair in pairs or found.get("replication_ids", [])]
+        if not ids:
+            raise UsageProblem(f"{group} has no pairs: add some first (bilocate group update)")
+        client.extend_group(found["id"], dict.fromkeys(ids, size))
+        _print(client.group(found["id"]), as_json)
+
+
+@app.command()
 def delete(
     group: NameArgument,
     wait: WaitOption = False,

@@ -392,7 +392,16 @@ class StillInSession(OutOfReach):
 
 def failure_named(error_kind: str | None) -> Failure:
     """The reason that goes with an error's class name, as the journal keeps it."""
+    found = _class_named(error_kind)
+    return Failure.INTERNAL if found is None else found.failure
+
+
+def is_out_of_reach(error_kind: str | None) -> bool:
+    """Whether an error, by its class name, says that something did not answer."""
+    found = _class_named(error_kind)
+    return found is not None and issubclass(found, OutOfReach)
+
+
+def _class_named(error_kind: str | None) -> type[OperationError] | None:
     found = globals().get(error_kind or "")
-    if isinstance(found, type) and issubclass(found, OperationError):
-        return found.failure
-    return Failure.INTERNAL
+    return found if isinstance(found, type) and issubclass(found, OperationError) else None

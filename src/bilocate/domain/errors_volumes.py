@@ -3,16 +3,58 @@
 They are refused at the call, so no row keeps them as the reason of its error.
 """
 
-from bilocate.domain.errors_operations import Conflict, Invalid, OverLimit
+from bilocate.domain.errors_operations import Conflict, Invalid, OutOfReach, OverLimit
 from bilocate.domain.failures import Failure
 
 
 class NotLarger(Invalid):
-    """A volume only grows."""
+    """A volume, or a pair of them, only grows."""
 
-    def __init__(self, volume_id: str, size_gib: int, asked: int) -> None:
+    def __init__(self, kind: str, target_id: str, size_gib: int, asked: int) -> None:
         super().__init__(
-            f"volume {volume_id} has {size_gib} GiB: the new size must be larger, not {asked} GiB"
+            f"{kind} {target_id} has {size_gib} GiB: the new size must be larger, not {asked} GiB"
+        )
+
+
+class NotInGroup(Invalid):
+    """A pair that is to grow is not in the group that was asked."""
+
+    def __init__(self, pair_id: str, group_id: str) -> None:
+        super().__init__(f"pair {pair_id} is not in group {group_id}: show the group to see its pairs")
+
+
+class ReplicationFailed(Conflict):
+    """A disk of either site failed: first that."""
+
+    def __init__(self, group_id: str, why: str | None) -> None:
+        told = f" ({why})" if why else ""
+        super().__init__(
+            f"replication_status of group {group_id} is error{told}: mend the disk and sync the group, then extend it"
+        )
+
+
+class DiskCannotGrow(Conflict):
+    """A site has no room, or no such disk."""
+
+    failure = Failure.SECONDARY_STORAGE_ABNORMAL
+
+    def __init__(self, target_id: str, site: str, why: str) -> None:
+        super().__init__(f"{target_id} can't grow at site {site}: {why}. Make room there, and repeat")
+
+
+class ExtensionRefused(Conflict):
+    """An extension that was begun could not be carried out."""
+
+    def __init__(self, group_id: str, why: str) -> None:
+        super().__init__(f"group {group_id} was not extended: {why}")
+
+
+class ExtensionInterrupted(OutOfReach):
+    """An extension that was begun did not come to its end."""
+
+    def __init__(self, group_id: str, why: str) -> None:
+        super().__init__(
+            f"group {group_id} is not extended yet: {why}. Hosts have the old size until it is; repeat the call"
         )
 
 
@@ -49,8 +91,8 @@ class PairedNotExtended(Conflict):
 
     def __init__(self, volume_id: str, pair_id: str) -> None:
         super().__init__(
-            f"volume {volume_id} is in pair {pair_id}, whose volumes have one size: delete the pair, extend both "
-            "volumes, and pair them again"
+            f"volume {volume_id} is in pair {pair_id}, whose volumes have one size: extend both of them by "
+            "os-extend-replication-volumes of the pair's group (bilocate group extend)"
         )
 
 

@@ -31,6 +31,7 @@ class GroupEvent(Enum):
     UPDATE_UNDONE = "update_undone"
     SYNC = "sync"
     STOP = "stop"
+    EXTEND = "extend"
     REVERSE = "reverse"
     REVERSE_DONE = "reverse_done"
     REVERSE_UNDONE = "reverse_undone"
@@ -58,6 +59,7 @@ GROUP = Table(
             _E.UPDATE: _S.UPDATING,
             _E.SYNC: _S.AVAILABLE,
             _E.STOP: _S.AVAILABLE,
+            _E.EXTEND: _S.AVAILABLE,
             _E.REVERSE: _S.REVERSING,
             _E.FAIL_OVER: _S.FAILING_OVER,
             _E.DELETE: _S.DELETING,

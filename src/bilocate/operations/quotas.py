@@ -120,7 +120,18 @@ async def _gigabytes(db: AsyncSession, project_id: str) -> int:
     growing = select(Volume.size_gib, Operation.args).join(Operation, Operation.id == Volume.operation_id)
     growing = growing.where(Volume.project_id == project_id, Volume.status == VolumeStatus.EXTENDING)
     more: int = sum(max(0, args.get("new_size_gib", size) - size) for size, args in await db.execute(growing))
-    return int((await db.execute(sizes)).scalar_one()) + more
+    return int((await db.execute(sizes)).scalar_one()) + more + await _growing_pairs(db, project_id)
+
+
+async def _growing_pairs(db: AsyncSession, project_id: str) -> int:
+    """What the extensions of groups that are under way will add."""
+    query = select(Group.id, Operation.args).join(Operation, Operation.id == Group.operation_id)
+    query = query.where(Group.project_id == project_id, Operation.verb == "extend_group")
+    wanted: dict[str, int] = {}
+    for _, args in await db.execute(query):
+        wanted |= args.get("sizes_gib", {})
+    sizes = select(Volume.pair_id, Volume.size_gib).where(Volume.pair_id.in_(wanted))
+    return sum(max(0, wanted[str(pair_id)] - size) for pair_id, size in await db.execute(sizes))
 
 
 async def _groups_at(db: AsyncSession, project_id: str, site: str) -> int:

@@ -1,7 +1,7 @@
 """Reading, in one go, what is wanted of a site or of a session."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import or_, select
@@ -28,9 +28,10 @@ async def site_rows(db: AsyncSession, site: str, settings: Settings) -> SiteRows
     """Everything that one site should have. Volumes that an operation is making or deleting are left to it;
     of one whose deletion failed half-way nothing is wanted any more."""
     going = (VolumeStatus.DELETING, VolumeStatus.ERROR_DELETING)
-    volumes = await db.scalars(
-        select(Volume).where(Volume.site == site, Volume.made, Volume.status.not_in(going))
-    )
+    volumes = (
+        await db.scalars(select(Volume).where(Volume.site == site, Volume.made, Volume.status.not_in(going)))
+    ).all()
+    sizes = {volume.id: volume.size_gib for volume in volumes}
     sessions = await db.scalars(
         select(Session).where(or_(Session.primary_site == site, Session.secondary_site == site))
     )
@@ -42,7 +43,7 @@ async def site_rows(db: AsyncSession, site: str, settings: Settings) -> SiteRows
     for session in sessions:
         members = by_session[session.id]
         if members:
-            wanted[session.id] = _session(session, members, site, settings)
+            wanted[session.id] = _session(session, members, site, settings, sizes)
         if (session.held and session.secondary_site == site) or (
             session.quiesced and session.primary_site == site
         ):
@@ -72,7 +73,12 @@ async def session_row(db: AsyncSession, session_id: str, site: str, settings: Se
     if session is None or site not in (session.primary_site, session.secondary_site):
         return None
     members = await members_of(db, session_id)
-    return _session(session, list(members), site, settings) if members else None
+    ids = [pair.volume_at(site) for pair in members]
+    sizes = {
+        row.id: row.size_gib
+        for row in await db.execute(select(Volume.id, Volume.size_gib).where(Volume.id.in_(ids)))
+    }
+    return _session(session, members, site, settings, sizes) if members else None
 
 
 async def volume_row(db: AsyncSession, volume_id: str) -> tuple[str, Json] | None:
@@ -83,9 +89,11 @@ async def volume_row(db: AsyncSession, volume_id: str) -> tuple[str, Json] | Non
     return volume.site, (await _volumes(db, [volume]))[volume_id]
 
 
-def _session(session: Session, members: list[Pair], site: str, settings: Settings) -> Json:
+def _session(
+    session: Session, members: Sequence[Pair], site: str, settings: Settings, sizes_gib: Mapping[str, int]
+) -> Json:
     peer = session.secondary_site if session.primary_site == site else session.primary_site
-    return wanted_session(session, members, site, settings.sites[peer])
+    return wanted_session(session, members, site, settings.sites[peer], sizes_gib)
 
 
 async def _volumes(db: AsyncSession, volumes: Iterable[Volume]) -> dict[str, Json]:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bilocate.domain.errors import BilocateError
-from bilocate.domain.errors_operations import Invalid, Settling, TargetBusy
+from bilocate.domain.errors_operations import Invalid, Settling, TargetBusy, is_out_of_reach
+from bilocate.domain.errors_volumes import ExtensionInterrupted, ExtensionRefused
 from bilocate.domain.observed import Observed
 from bilocate.domain.operation_states import OperationStatus
 from bilocate.operations.agents import AgentClient
@@ -30,10 +31,11 @@ from bilocate.operations.verbs import all_verbs, verb_named
 from bilocate.store.database import Database
 from bilocate.store.models import Attachment, AttachmentKind
 
-# Verbs that end in moments, whatever the sites do: a call waits for them instead of being refused.
-BRIEF = frozenset({"sync", "stop", "reprotect", "settle"})
+# Verbs that end in moments when the sites answer: a call waits for them instead of being refused.
+BRIEF = frozenset({"sync", "stop", "reprotect", "settle", "extend_group"})
 BUSY_WAIT_SECONDS = 3.0
 SETTLING_LOOK_SECONDS = 0.1
+EXTENSION_SECONDS = 25.0  # longer than its steps' patience, and shorter than clients wait
 
 
 class Operations:
@@ -91,6 +93,7 @@ class Operations:
         - create_pair: volume_ids* (two, in the client's order), priority_site*, name, description
         - create_group: pair_ids*, priority_site*, name, description
         - update_group: name, description, add (pair ids), remove (pair ids)
+        - extend_group: sizes_gib* (by pair); see `extended`
         - sync: trust_primary; failover: allow_data_loss; reverse: force; reprotect: allow_data_loss
 
         For `create_*`, `target_id` is the new id (`bilocate.store.columns.new_id`). `project_id` None: any project's.
@@ -131,6 +134,22 @@ class Operations:
     async def finished(self, operation_id: str, timeout: float) -> OperationStatus | None:
         """The operation's final status, or None when it is still under way after `timeout` seconds."""
         return await self.runner.finished(operation_id, timeout)
+
+    async def extended(self, operation_id: str, group_id: str) -> None:
+        """Wait until an extension of a group has come to its end.
+
+        :raises ExtensionRefused, ExtensionInterrupted: it has failed; the message says why, and what is left.
+        """
+        if await self.finished(operation_id, EXTENSION_SECONDS) is OperationStatus.SUCCEEDED:
+            return
+        operation = await self.journal.find(operation_id)
+        if operation is None or operation.error is None:
+            raise ExtensionInterrupted(
+                group_id, f"it has not ended after {EXTENSION_SECONDS:g} s and goes on"
+            )
+        if is_out_of_reach(operation.error_kind):
+            raise ExtensionInterrupted(group_id, operation.error)
+        raise ExtensionRefused(group_id, operation.error)
 
     async def connect(
         self, volume_id: str, kind: AttachmentKind, connector: Connector, *, project_id: str | None

@@ -1,6 +1,6 @@
 """What each site's agent is to have, from the database's rows. Pure; the JSON is the agents' agreement."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bilocate.domain.geometry import GIB
@@ -30,8 +30,14 @@ def wanted_volume(
     }
 
 
-def wanted_session(session: Session, members: Sequence[Pair], site: str, peer: SiteAddress) -> Json:
-    """A session at one of its two sites. Members are in the order of their ids: both sites number them alike."""
+def wanted_session(
+    session: Session, members: Sequence[Pair], site: str, peer: SiteAddress, sizes_gib: Mapping[str, int]
+) -> Json:
+    """A session at one of its two sites. Members are in the order of their ids: both sites number them alike.
+
+    `sizes_gib`: by volume, of this site's: while a pair grows the secondary's is ahead (GROWTH). One that is not in
+    it, since it is gone, has its pair's size.
+    """
     address = peer.link_address
     return {
         "epoch": session.epoch,
@@ -40,8 +46,13 @@ def wanted_session(session: Session, members: Sequence[Pair], site: str, peer: S
         "peer": {"site": peer.name, "address": address if isinstance(address, str) else list(address)},
         "paused": session.paused,
         "members": [
-            {"pair_id": pair.id, "volume_id": pair.volume_at(site), "size_bytes": pair.size_gib * GIB}
+            {
+                "pair_id": pair.id,
+                "volume_id": volume_id,
+                "size_bytes": sizes_gib.get(volume_id, pair.size_gib) * GIB,
+            }
             for pair in sorted(members, key=lambda pair: pair.id)
+            for volume_id in [pair.volume_at(site)]
         ],
         "trust_blank": session.trust_blank,
         "allow_dirty": session.allow_dirty,

@@ -33,9 +33,14 @@ def take(row: Volume | Pair | Group, operation_id: str) -> None:
 
     :raises TargetBusy: another one holds it.
     """
+    require_free(row, operation_id)
+    row.operation_id = operation_id
+
+
+def require_free(row: Volume | Pair | Group, operation_id: str) -> None:
+    """:raises TargetBusy: another operation holds it."""
     if row.operation_id is not None and row.operation_id != operation_id:
         raise TargetBusy(KINDS[type(row)], row.id, row.operation_id)
-    row.operation_id = operation_id
 
 
 def let_go(row: Volume | Pair | Group, operation_id: str) -> None:

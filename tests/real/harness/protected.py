@@ -1,5 +1,6 @@
 """A group of pairs in an installation, and what a person does with it through the API."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from tests.real.harness.waiting import wait_for
 
 from bilocate.cli.client import Group, Volume
 from bilocate.cli.errors import CliError
+from bilocate.domain.geometry import GIB
 
 SIZE_GIB = 1
 STEP_SECONDS = 20.0
@@ -77,6 +79,16 @@ class Protected:
     def files(self, site: str, count: int = 2) -> list[Path]:
         """The first volumes' files at a site."""
         return [self.installation.volume_file(site, volume[site]["id"]) for volume in self.volumes[:count]]
+
+    def sizes(self) -> set[int]:
+        """In GiB: what the API tells of all volumes and pairs, and the agents of what they carry."""
+        client = self.installation.client
+        told = {client.volume(each[site]["id"])["size"] for each in self.volumes for site in SITES}
+        for pair_id in self.pair_ids:
+            told.add(json.loads(client.pair(pair_id).get("record_metadata") or "{}")["volume_size"])
+        for site in SITES:
+            told |= {each["size_bytes"] // GIB for each in self.half(site)["volumes"]}
+        return told
 
     def assert_equal(self) -> None:
         """Both sites are the same, byte for byte. Nobody writes meanwhile."""

@@ -249,6 +249,23 @@ class Stop(WithGroup):
         self.assert_all_there(*SITES)
 
 
+class ExtendGroup(WithGroup):
+    verb = "extend_group"
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.write("az1")
+
+    def call(self) -> None:
+        self.client.extend_group(self.group.group_id, dict.fromkeys(self.group.pair_ids, SIZE_GIB + 1))
+
+    def ended_right(self, target_id: str) -> None:
+        self.host.wait_acknowledged(50)
+        self.group.wait_in_step()
+        assert self.group.sizes() == {SIZE_GIB + 1}
+        self.assert_all_there(*SITES)
+
+
 class Failover(WithGroup):
     verb = "failover"
 

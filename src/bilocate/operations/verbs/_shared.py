@@ -105,6 +105,23 @@ async def change_production(db: AsyncSession, group_id: str, old: str, new: str)
     await db.execute(
         update(Group).where(Group.id == group_id).values(priority_site=new).execution_options(**quietly)
     )
+    await _level(db, members)
+
+
+async def _level(db: AsyncSession, pairs: Sequence[Pair]) -> None:
+    """GROWTH: an extension that did not come to its end has left the new production volumes larger: the other
+    site's follow."""
+    sizes: dict[str, int] = {}
+    query = select(Volume.pair_id, Volume.size_gib).where(Volume.pair_id.in_([pair.id for pair in pairs]))
+    for pair_id, size_gib in await db.execute(query):
+        sizes[str(pair_id)] = max(size_gib, sizes.get(str(pair_id), 0))
+    quietly: Any = {"synchronize_session": False}
+    for pair in pairs:
+        size_gib = sizes.get(pair.id, pair.size_gib)
+        if size_gib > pair.size_gib:
+            for model, column in ((Volume, Volume.pair_id), (Pair, Pair.id)):
+                grown = update(model).where(column == pair.id).values(size_gib=size_gib)
+                await db.execute(grown.execution_options(**quietly))
 
 
 async def wait_for_half(

@@ -81,7 +81,7 @@ def _require_growing(volume: Volume, new_size_gib: int) -> None:
     remedy = "wait for what is going on, or detach it first"
     require_status("volume", volume.id, volume.status, VOLUME, VolumeEvent.EXTEND, remedy)
     if new_size_gib <= volume.size_gib:
-        raise NotLarger(volume.id, volume.size_gib, new_size_gib)
+        raise NotLarger("volume", volume.id, volume.size_gib, new_size_gib)
 
 
 async def _grow(run: Run[Args]) -> Json | None:
