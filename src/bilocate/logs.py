@@ -1,7 +1,9 @@
 """One JSON object per event, on standard output: for people with a pager and for programs alike."""
 
 import logging
+import re
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 import structlog
 
@@ -34,3 +36,26 @@ def configure_logging(level: int = logging.INFO) -> None:
     root.handlers[:] = [handler]
     # Libraries tell every request at INFO; we tell ours ourselves.
     root.setLevel(max(level, logging.WARNING))
+
+
+# What may be a request's id: nothing that could break a log or a header.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
+REQUEST_ID_HEADER = "X-Request-Id"
+
+
+def fit_request_id(given: str | None) -> str | None:
+    """The id that a caller gave its request, if it can be one."""
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else None
+
+
+def present_request_id() -> str | None:
+    """The id of the request that is served now, or that began the operation which is carried on now."""
+    found = structlog.contextvars.get_contextvars().get("request_id")
+    return found if isinstance(found, str) else None
+
+
+def under_request_id(request_id: str | None) -> AbstractContextManager[None]:
+    """What is logged meanwhile tells this id; None: it tells no other than before."""
+    if request_id is None:
+        return nullcontext()
+    return structlog.contextvars.bound_contextvars(request_id=request_id)

@@ -71,7 +71,7 @@ async def test_a_second_start_makes_no_second_admin(api: Api, tmp_path: Path) ->
 
 async def test_a_kill_before_the_openrc_got_its_name_loses_no_password(api: Api) -> None:
     openrc = api.parts.config.openrc_file
-    openrc.rename(openrc.with_name("openrc.new"))
+    openrc.rename(openrc.with_name(f"openrc.{api.parts.config.controller_name}.new"))
     await make_first_admin(api.parts.database, api.passwords, api.parts.config, URL)
     assert read_openrc(openrc) == api.credentials
 

@@ -4,19 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+import pytest
 from tests.operations.place import QUICK, SETTINGS, Place, at_a_place
 from tests.operations.trying import Snapshots
 
 from bilocate.domain.operation_states import OperationStatus
 from bilocate.operations.injection import Injection
 from bilocate.operations.runner import Runner
+from bilocate.operations.runner_errors import LeaseLost
 from bilocate.store.columns import new_id
 from bilocate.store.database import DatabaseUnavailable
 from bilocate.store.journal_models import Operation
 from bilocate.store.models import Group, Volume
 
+NOON = datetime(2026, 1, 31, 12)
 OTHER = replace(SETTINGS, controller_name="other")
 
 
@@ -96,13 +100,92 @@ def test_who_has_lost_the_lease_changes_nothing_any_more(snapshots: Snapshots) -
     snapshots.in_step(work)
 
 
+def test_who_claims_an_operation_anew_can_do_nothing_by_what_it_knew_of_it_before(
+    snapshots: Snapshots,
+) -> None:
+    """The lease went to another controller, and came back: the owner is the same, what was done is not. Only the fence
+    tells. Without it the old task would commit its step a second time, and take back what is past its return."""
+
+    async def work(place: Place, group_id: str) -> None:
+        other = place.successor(OTHER)
+        waiting, go_on = asyncio.Event(), asyncio.Event()
+
+        async def hang() -> None:
+            waiting.set()
+            await go_on.wait()
+
+        place.world.agents["az2"].before["POST precheck"] = hang
+        operation_id = await place.begin("failover", group_id, {})
+        await asyncio.wait_for(waiting.wait(), 20)
+        old = await place.operation(operation_id)
+        await end_lease(place, operation_id)
+        (taken,) = await other.operations.journal.claim()
+        assert (taken.id, taken.fence) == (operation_id, old.fence + 1)
+        await end_lease(place, operation_id)
+        (again,) = await place.operations.journal.claim()
+        assert again.lease_owner == old.lease_owner
+        for lost in (old, taken):
+            with pytest.raises(LeaseLost):
+                async with place.database.writing() as db:
+                    await place.operations.journal.guard(db, lost)
+        # The hanging task is ended, and a new one goes on from what the journal knows.
+        place.world.agents["az2"].before.clear()
+        place.operations.runner.take(again)
+        go_on.set()
+        assert await place.end_of(operation_id) is OperationStatus.SUCCEEDED
+        assert (await place.row(Group, group_id)).status.value == "failed_over"
+        await other.close()
+
+    snapshots.in_step(work)
+
+
+async def end_lease(place: Place, operation_id: str) -> None:
+    async with place.database.writing() as db:
+        operation = await db.get(Operation, operation_id)
+        assert operation is not None
+        operation.lease_until = NOON
+
+
+def test_a_controller_that_hung_asks_whether_the_operation_is_its_own_before_it_speaks_to_sites(
+    snapshots: Snapshots,
+) -> None:
+    async def work(place: Place, group_id: str) -> None:
+        other = place.successor(OTHER)
+        begun = asyncio.Event()
+
+        async def lose() -> None:
+            await end_lease(place, operation_id)
+            assert len(await other.operations.journal.claim()) == 1
+            # As after a long stop of the whole process.
+            place.operations.runner._held_at[operation_id] -= 3600
+            begun.set()
+
+        runner = place.operations.runner
+        original = place.operations.journal.done_steps
+
+        async def slow(operation: str) -> dict[str, Any]:
+            if not begun.is_set():
+                await lose()
+            return await original(operation)
+
+        place.operations.journal.done_steps = slow  # type: ignore[method-assign, assignment]
+        told = {site: agent.taken for site, agent in place.world.agents.items()}
+        operation_id = await place.begin("failover", group_id, {})
+        await asyncio.wait(list(runner._carrying.values()))
+        assert {site: agent.taken for site, agent in place.world.agents.items()} == told
+        assert (await place.operation(operation_id)).step is None
+        await other.close()
+
+    snapshots.in_step(work)
+
+
 def test_a_database_that_is_away_for_a_while_ends_no_operation(snapshots: Snapshots) -> None:
     async def work(place: Place, group_id: str) -> None:
         real = place.database.writing
         left = 5
 
         @asynccontextmanager
-        async def away() -> AsyncIterator[Any]:
+        async def away(urgent: bool = False) -> AsyncIterator[Any]:
             nonlocal left
             if left:
                 left -= 1
@@ -125,7 +208,7 @@ def test_the_watch_survives_a_defect(snapshots: Snapshots) -> None:
         journal = place.operations.journal
         real, calls = journal.claim, 0
 
-        async def claim() -> list[Operation]:
+        async def claim(earlier_lives: bool = True) -> list[Operation]:
             nonlocal calls
             calls += 1
             if calls == 1:

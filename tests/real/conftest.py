@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import postgresql_server  # noqa: F401  # a fixture
+from tests.postgres import new_database
+from tests.real.harness.cluster import Cluster
 from tests.real.harness.host import Host
-from tests.real.harness.installation import SITES, Installation
+from tests.real.harness.installation import Installation
 
 LOG_LINES = 60
 NOISE = {"request_id", "level", "user_id", "token_project_id", "milliseconds", "audit", "logger"}
@@ -17,7 +20,9 @@ PHASES_PER_HOST = 20  # a third of a volume each, so that several hosts can writ
 LONG = os.environ.get("BILOCATE_LONG") == "1"
 
 MakeInstallation = Callable[..., Installation]
+MakeCluster = Callable[..., Cluster]
 MakeHost = Callable[..., Host]
+Tell = Callable[..., None]
 
 _running: pytest.StashKey[list[Installation]] = pytest.StashKey()
 
@@ -28,7 +33,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.failed and report.when in ("setup", "call"):
         for installation in item.stash.get(_running, []):
-            for name in ("controller", *SITES):
+            for name in installation.names:
                 report.sections.append((f"log of {name}", _told_briefly(installation.log(name))))
     return report
 
@@ -66,6 +71,25 @@ def make_installation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     yield make
     for installation in made:
         installation.end()
+
+
+@pytest.fixture
+def make_cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeCluster]:
+    """Makes installations with several controllers on one PostgreSQL, and ends them with the test."""
+    made: list[Installation] = []
+    request.node.stash[_running] = made
+
+    def make(controllers: int = 2) -> Cluster:
+        name = f"cluster_{os.urandom(4).hex()}"
+        server = str(request.getfixturevalue("postgresql_server"))
+        cluster = Cluster(tmp_path / name, new_database(server, name), controllers)
+        made.append(cluster)
+        cluster.up()
+        return cluster
+
+    yield make
+    for cluster in made:
+        cluster.end()
 
 
 @pytest.fixture

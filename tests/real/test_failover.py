@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.databases import postgresql_server  # noqa: F401  # a fixture
 from tests.postgres import new_database
 from tests.real.conftest import MakeInstallation
 from tests.real.harness.checker import check

@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import re
 import secrets
 import time
 from typing import Any
@@ -18,6 +17,7 @@ from bilocate.api.metrics import Metrics
 from bilocate.api.negotiation import VERSION_HEADER, accepts_json
 from bilocate.api.problems import body_of, identity_body_of, problem_of
 from bilocate.config import ApiLimits
+from bilocate.logs import REQUEST_ID_HEADER, fit_request_id, under_request_id
 
 log = structlog.get_logger("bilocate.api")
 
@@ -26,8 +26,6 @@ ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
 # However many clients ask, a site's hosts may be waiting for the arbiter's answer.
 AGENTS = "/internal/"
 PROXY_HEADER = "X-Bilocate-Proxy"
-# What a client may send as its own request id: nothing that could break a log or a header.
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 # Set in the scope by whatever handles a request, for the measurement: a path's template, never the path.
 ROUTE = "bilocate.route"
 # The same, for the answer's head, be it a refusal: the microversion by which the request was understood.
@@ -57,7 +55,7 @@ class Gate:
         self.under_way += 1
         self.idle.clear()
         try:
-            with structlog.contextvars.bound_contextvars(request_id=passage.request_id):
+            with under_request_id(passage.request_id):
                 await self._pass(passage, receive)
                 self._report(passage)
         finally:
@@ -132,7 +130,7 @@ class _Passage:
         self.scope = scope
         self.began = time.perf_counter()
         self.status = 0
-        self.request_id = _request_id(Headers(scope=scope).get("x-request-id"))
+        self.request_id = _request_id(Headers(scope=scope).get(REQUEST_ID_HEADER))
         self._send = send
 
     async def send(self, message: Message) -> None:
@@ -140,7 +138,7 @@ class _Passage:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers["X-Request-Id"] = self.request_id
+            headers[REQUEST_ID_HEADER] = self.request_id
             headers["X-Openstack-Request-Id"] = self.request_id  # where OpenStack's clients look for it
             if VERSION in self.scope:
                 headers[VERSION_HEADER] = self.scope[VERSION]
@@ -149,6 +147,4 @@ class _Passage:
 
 
 def _request_id(given: str | None) -> str:
-    if given is not None and _REQUEST_ID.fullmatch(given):
-        return given
-    return f"req-{secrets.token_hex(16)}"
+    return fit_request_id(given) or f"req-{secrets.token_hex(16)}"

@@ -40,7 +40,7 @@ def configure(layout: Layout, api_port: int | None, sites: list[str] | None) -> 
         return
     names = sites or list(DEFAULT_SITES)
     _write_private(layout.key_file, secrets.token_hex(KEY_BYTES) + "\n")
-    api, *rest = _free_ports(1 + PORTS_PER_SITE * len(names), api_port)
+    api, *rest = free_ports(1 + PORTS_PER_SITE * len(names), api_port)
     ports = {name: rest[PORTS_PER_SITE * i : PORTS_PER_SITE * (i + 1)] for i, name in enumerate(names)}
     for name in names:
         layout.data(name).mkdir(mode=0o700, exist_ok=True)
@@ -125,7 +125,7 @@ def _quoted(value: Path | str) -> str:
     return json.dumps(str(value), ensure_ascii=False)
 
 
-def _free_ports(count: int, first: int | None) -> list[int]:
+def free_ports(count: int, first: int | None = None) -> list[int]:
     """Different ports that nothing listens on: `first` if it is given, the others by lot.
 
     :raises UsageProblem: when `first` is taken.

@@ -17,6 +17,7 @@ from bilocate.domain.errors_operations import (
     AgentUnavailable,
     UnknownSite,
 )
+from bilocate.logs import REQUEST_ID_HEADER, present_request_id
 from bilocate.operations.settings import Settings
 
 Json = dict[str, Any]
@@ -159,9 +160,11 @@ class AgentClient:
             raise UnknownSite(site, list(self._clients))
         limit = self._seconds if seconds is None else seconds
         timeout = httpx.Timeout(limit, connect=min(limit, self._connect_seconds))
+        request_id = present_request_id()
+        headers = {REQUEST_ID_HEADER: request_id} if request_id is not None else {}
         for last in (False, True):
             try:
-                answer = await client.request(method, path, json=body, timeout=timeout)
+                answer = await client.request(method, path, json=body, headers=headers, timeout=timeout)
                 return _read(site, answer)
             except httpx.ConnectTimeout as error:
                 raise AgentUnavailable(site, "no connection in time") from error

@@ -1,7 +1,9 @@
 """The journal of operations: begun in the caller's transaction, carried on under a lease, never lost.
 
-Every change made for an operation begins with `guard` in the same transaction: whoever has lost the lease
-changes nothing. Leases are set and judged by the database's clock alone.
+Every change made for an operation begins with `guard` in the same transaction: whoever has lost the operation
+changes nothing. That is decided by its row, not by time: each claim raises `fence`, and only who holds the present
+one gets past the guard. Leases say no more than when it is worth claiming; they are set and judged by the
+database's clock alone.
 """
 
 import uuid
@@ -12,6 +14,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bilocate.domain.operation_states import OPERATION, UNFINISHED, OperationEvent, OperationStatus
+from bilocate.logs import present_request_id
 from bilocate.operations.runner_errors import LeaseLost
 from bilocate.operations.settings import Settings
 from bilocate.store.columns import db_now
@@ -55,8 +58,10 @@ class Journal:
             rounds=0,
             project_id=project_id,
             requested_by=requested_by,
+            request_id=present_request_id(),
             lease_owner=self.owner,
             lease_until=db_now(self._lease_seconds),
+            fence=1,
         )
         db.add(operation)
         return operation
@@ -71,6 +76,7 @@ class Journal:
             .where(
                 Operation.id == operation.id,
                 Operation.lease_owner == self.owner,
+                Operation.fence == operation.fence,
                 Operation.status == operation.status,
             )
             .values(lease_until=db_now(self._lease_seconds))
@@ -127,24 +133,47 @@ class Journal:
             await self._set(db, operation, attempts=operation.attempts + 1)
         operation.attempts += 1
 
-    async def claim(self) -> list[Operation]:
-        """Take over the operations that nobody carries on: their lease has ended, or is an earlier life's of
-        this very controller. Those of this life are left out."""
-        mine_before = Operation.lease_owner.like(f"{_escaped(self._name)}/%", escape="\\")
-        abandoned = or_(
-            Operation.lease_owner.is_(None),
-            Operation.lease_until < db_now(),
-            mine_before & (Operation.lease_owner != self.owner),
-        )
-        unfinished = Operation.status.in_(UNFINISHED)
+    async def hold(self, operation: Operation) -> None:
+        """Renew the lease, in a transaction of its own.
+
+        :raises LeaseLost: it is another's now, or has ended.
+        """
+        async with self._database.writing() as db:
+            await self.guard(db, operation)
+
+    async def read_again(self, operation: Operation) -> None:
+        """After a transaction whose outcome is unknown: how far the operation really is.
+
+        :raises LeaseLost: it is another's now.
+        """
+        found = await self.find(operation.id)
+        if found is None or (found.fence, found.lease_owner or self.owner) != (operation.fence, self.owner):
+            raise LeaseLost(operation.id)
+        for name in ("status", "rounds", "attempts", "error", "error_kind"):
+            setattr(operation, name, getattr(found, name))
+
+    async def claim(self, earlier_lives: bool = True) -> list[Operation]:
+        """Take over the operations that nobody carries on: their lease has ended, or (`earlier_lives`) is an earlier
+        life's of this very controller. What another controller has under its hands this moment is passed over."""
+        abandoned = or_(Operation.lease_owner.is_(None), Operation.lease_until < db_now())
+        if earlier_lives:
+            mine = Operation.lease_owner.like(f"{_escaped(self._name)}/%", escape="\\")
+            abandoned = or_(abandoned, mine & (Operation.lease_owner != self.owner))
+        wanted = select(Operation.id).where(Operation.status.in_(UNFINISHED), abandoned)
         async with self._database.reading() as db:
-            if (await db.scalars(select(Operation.id).where(unfinished, abandoned).limit(1))).first() is None:
+            if (await db.scalars(wanted.limit(1))).first() is None:
                 return []
         async with self._database.writing() as db:
+            # Locked first: a row that changed while it was waited for must be judged as it is then.
+            ids = list(await db.scalars(wanted.with_for_update(skip_locked=True)))
             found = await db.scalars(
                 update(Operation)
-                .where(unfinished, abandoned)
-                .values(lease_owner=self.owner, lease_until=db_now(self._lease_seconds))
+                .where(Operation.id.in_(ids))
+                .values(
+                    lease_owner=self.owner,
+                    lease_until=db_now(self._lease_seconds),
+                    fence=Operation.fence + 1,
+                )
                 .returning(Operation)
                 .execution_options(synchronize_session=False, populate_existing=True)
             )

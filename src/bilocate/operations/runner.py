@@ -41,6 +41,7 @@ class Runner:
         self._timing = context.settings.timing
         self._injection = injection
         self._carrying: dict[str, asyncio.Task[None]] = {}
+        self._held_at: dict[str, float] = {}  # when an operation was last known to be ours, monotonic seconds
         self._others: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
 
@@ -61,10 +62,13 @@ class Runner:
 
     def take(self, operation: Operation) -> None:
         """Carry on an operation whose lease is this controller's."""
-        if operation.id in self._carrying:
-            return
-        task = asyncio.create_task(self.carry(operation), name=f"{operation.verb} {operation.id}")
+        # Claimed anew although it is carried here: it was lost meanwhile, and what the older task knows of it is old.
+        before = self._carrying.get(operation.id)
+        task = asyncio.create_task(
+            self._carry_after(before, operation), name=f"{operation.verb} {operation.id}"
+        )
         self._carrying[operation.id] = task
+        self._held_at[operation.id] = time.monotonic()
         task.add_done_callback(lambda done: self._carried(operation, done))
 
     def keep(self, task: "asyncio.Task[None]") -> None:
@@ -87,20 +91,35 @@ class Runner:
                 return None
             await asyncio.sleep(min(left, self._timing.wait_poll_seconds))
 
+    async def _carry_after(self, before: "asyncio.Task[None] | None", operation: Operation) -> None:
+        if before is not None:
+            before.cancel()
+            await asyncio.wait([before])
+        await self.carry(operation)
+
     async def carry(self, operation: Operation) -> None:
         """Carry one operation to its end. Returns early when the lease is lost."""
         verb: Verb[object] = verb_named(operation.verb)
         with structlog.contextvars.bound_contextvars(
-            operation=operation.id, verb=verb.name, target=operation.target_id
+            operation=operation.id,
+            verb=verb.name,
+            target=operation.target_id,
+            # Whoever carries it on speaks under the id of the call that began it.
+            request_id=operation.request_id,
         ):
+            sure = True
             while operation.status in UNFINISHED:
                 try:
+                    if not sure:
+                        await self._journal.read_again(operation)
+                    sure = True
                     await self._go_on(verb, operation)
                 except LeaseLost:
                     log.warning("operation_lease_lost")
                     return
                 except DatabaseUnavailable as error:
                     log.warning("operation_waits_for_database", error=str(error))
+                    sure = False
                     await asyncio.sleep(self._timing.backoff_most_seconds)
 
     async def _go_on(self, verb: Verb[object], operation: Operation) -> None:
@@ -119,6 +138,7 @@ class Runner:
     # --- forward ---
 
     async def _step(self, verb: Verb[object], step: Step, run: Run[object]) -> None:
+        await self._hold(run)
         self._injection.reached(verb.name, step.name, Moment.BEFORE)
         result = await self._with_patience(verb, step, run)
         last = step.name == verb.steps[-1].name
@@ -136,6 +156,7 @@ class Runner:
         except Exception as error:
             raise StepFailed(step, error) from error
         run.results[step.name] = result
+        self._held_at[run.operation.id] = time.monotonic()
         log.info("step_done", step=step.name)
         if last:
             run.operation.status = OperationStatus.SUCCEEDED
@@ -209,6 +230,7 @@ class Runner:
         if step.undo is None and step.undo_commit is None:
             return
         name = f"undo-{step.name}"
+        await self._hold(run)
         self._injection.reached(verb.name, name, Moment.BEFORE)
         await self._undo_with_patience(step, run)
         async with self._context.database.writing() as db:
@@ -243,18 +265,30 @@ class Runner:
 
     # --- leases ---
 
+    async def _hold(self, run: Run[object]) -> None:
+        """Before sites are told anything: is the operation still ours? Who has hung for a while asks the database.
+
+        What has been lost is not changed in any case (see `Journal.guard`); this spares the sites a late word.
+        """
+        held_at = self._held_at.get(run.operation.id, 0.0)
+        if time.monotonic() - held_at > self._timing.lease_seconds / 2:
+            await self._journal.hold(run.operation)
+            self._held_at[run.operation.id] = time.monotonic()
+
     async def _keep_watch(self) -> None:
         beat_every = self._timing.lease_seconds / 3
         next_beat = 0.0
+        starting = True
         while True:
             try:
                 if time.monotonic() >= next_beat:
                     await self._journal.heartbeat(list(self._carrying))
                     next_beat = time.monotonic() + beat_every
-                for operation in await self._journal.claim():
-                    if operation.id not in self._carrying:
-                        log.info("operation_taken_over", operation=operation.id, verb=operation.verb)
-                        self.take(operation)
+                # An earlier life has ended when this one starts; later, who bears this name is another controller.
+                for operation in await self._journal.claim(earlier_lives=starting):
+                    log.info("operation_taken_over", operation=operation.id, verb=operation.verb)
+                    self.take(operation)
+                starting = False
             except DatabaseUnavailable as error:
                 log.warning("runner_waits_for_database", error=str(error))
             except Exception:
@@ -262,7 +296,8 @@ class Runner:
             await asyncio.sleep(self._timing.scan_every_seconds)
 
     def _carried(self, operation: Operation, task: "asyncio.Task[None]") -> None:
-        self._carrying.pop(operation.id, None)
+        if self._carrying.get(operation.id) is task:
+            del self._carrying[operation.id], self._held_at[operation.id]
         if not task.cancelled() and task.exception() is not None:
             # Left as it is: its lease ends, and it is taken over like any other.
             log.error("operation_defect", operation=operation.id, exc_info=task.exception())

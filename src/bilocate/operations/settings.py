@@ -33,7 +33,7 @@ class Timing:
     observe_every_seconds: float = 0.5  # how old the truth that is shown may be
     observe_timeout_seconds: float = 2.0  # an agent that is silent so long is shown as not answering
     reconcile_every_seconds: float = 2.0  # how long a site may stay other than wanted without anyone noticing
-    lease_seconds: float = 10.0  # a controller that is silent so long has its operations taken over
+    lease_seconds: float = 5.0  # a controller that is silent so long has its operations taken over
     scan_every_seconds: float = 1.0  # how often a runner looks for operations that nobody carries on
     wait_poll_seconds: float = (
         0.003  # between looks at an agent that an operation waits for; rises by half ...

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bilocate.domain.errors import BilocateError
+from bilocate.logs import REQUEST_ID_HEADER, fit_request_id, under_request_id
 from bilocate.replication.wanted import MalformedWanted, Wanted
 from bilocate.site.bodies import WantedVolume, checked_id, whole
 from bilocate.site.errors import ControlError, MalformedBody
@@ -108,32 +109,41 @@ class Control:
     # --- what is common to all ---
 
     def _guarded(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """Authorization first; refusals and defects as the agreement spells them."""
+        """Under the request id of whoever asks, so that an operation can be followed from the API to here."""
 
         async def answer(request: Request) -> Response:
-            given = request.headers.get("authorization", "").encode()
-            if not hmac.compare_digest(given, self._authorization):
-                return _refusal(401, "unauthorized", "the bearer token is missing or wrong")
-            try:
-                return JSONResponse(await handler(request))
-            except ControlError as error:
-                return _refusal(error.status, error.code, str(error))
-            except MalformedWanted as error:
-                return _refusal(400, MalformedBody.code, str(error))
-            except _NoSuchPath:
-                return _refusal(404, "no_such_path", f"there is no {request.method} {request.url.path}")
-            except BilocateError as error:
-                code = getattr(error, "code", None)
-                if code is None:
-                    return self._defect(request, error)
-                # "busy" ends by itself: the caller comes again, as to an agent that is just starting.
-                return _refusal(503 if code == "busy" else 409, str(code), str(error))
-            except ClientDisconnect:
-                return Response(status_code=400)  # nobody reads it
-            except Exception as error:
-                return self._defect(request, error)
+            with under_request_id(fit_request_id(request.headers.get(REQUEST_ID_HEADER))):
+                response = await self._answer(handler, request)
+                if request.method != "GET":
+                    path, status = request.url.path, response.status_code
+                    log.info("control_call", method=request.method, path=path, status=status)
+                return response
 
         return answer
+
+    async def _answer(self, handler: Handler, request: Request) -> Response:
+        """Authorization first; refusals and defects as the agreement spells them."""
+        given = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(given, self._authorization):
+            return _refusal(401, "unauthorized", "the bearer token is missing or wrong")
+        try:
+            return JSONResponse(await handler(request))
+        except ControlError as error:
+            return _refusal(error.status, error.code, str(error))
+        except MalformedWanted as error:
+            return _refusal(400, MalformedBody.code, str(error))
+        except _NoSuchPath:
+            return _refusal(404, "no_such_path", f"there is no {request.method} {request.url.path}")
+        except BilocateError as error:
+            code = getattr(error, "code", None)
+            if code is None:
+                return self._defect(request, error)
+            # "busy" ends by itself: the caller comes again, as to an agent that is just starting.
+            return _refusal(503 if code == "busy" else 409, str(code), str(error))
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        except Exception as error:
+            return self._defect(request, error)
 
     def _defect(self, request: Request, error: Exception) -> Response:
         log.error("control_call_failed", method=request.method, path=request.url.path, exc_info=error)

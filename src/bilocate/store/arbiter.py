@@ -32,7 +32,7 @@ async def call(database: Database, session_id: str, ask: Ask) -> Row | Refusal:
 
     :raises DatabaseUnavailable: the outcome is unknown.
     """
-    async with database.writing() as db:
+    async with database.writing(urgent=True) as db:
         return await call_within(db, session_id, ask)
 
 

@@ -12,15 +12,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from bilocate.domain.errors import BilocateError
+from bilocate.store.postgresql import connect_arguments
 
 # How long a writer waits for another process's writer on the same SQLite file, in milliseconds. Writers of
 # this process queue on a lock instead, because SQLite's own waiting sleeps ever longer.
 SQLITE_BUSY_TIMEOUT_MS = 5000
-# How long a PostgreSQL server may take to accept a connection, in seconds.
-CONNECT_TIMEOUT_SECONDS = 5
 # Connections kept, and how long one waits for a free one, in seconds.
 POOL_SIZE = 10
 POOL_TIMEOUT_SECONDS = 10
+# Kept beside them for what hosts are waiting for, however many clients ask.
+URGENT_POOL_SIZE = 3
 
 
 class DatabaseUnavailable(BilocateError):
@@ -36,13 +37,20 @@ class DatabaseUnavailable(BilocateError):
 class Database:
     """One engine. Sessions come from `reading()` (no locks taken) or `writing()` (commits at its end)."""
 
-    def __init__(self, url: str) -> None:
-        """`url` names an async driver: sqlite+aiosqlite:///FILE or postgresql+psycopg://..."""
+    def __init__(self, url: str | URL, patient: bool = False) -> None:
+        """`url` names an async driver: sqlite+aiosqlite:///FILE or postgresql+psycopg://...
+
+        `patient`: PostgreSQL is waited for without the bounds of everyday's statements.
+        """
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._engine = _make_engine(self.url, self.is_sqlite)
+        self._engine = _make_engine(self.url, self.is_sqlite, POOL_SIZE, patient)
+        # SQLite's writers take turns anyway.
+        urgent = self._engine if self.is_sqlite else _make_engine(self.url, False, URGENT_POOL_SIZE, patient)
+        self._engines = {self._engine, urgent}
         self._readers = _session_maker(self._engine)
         self._writers = _session_maker(self._engine.execution_options(bilocate_writes=True))
+        self._urgent_writers = _session_maker(urgent.execution_options(bilocate_writes=True))
         self._one_writer = asyncio.Lock() if self.is_sqlite else None
 
     def reading(self) -> AbstractAsyncContextManager[AsyncSession]:
@@ -52,14 +60,16 @@ class Database:
         """
         return self._session(self._readers, commit=False)
 
-    def writing(self) -> AbstractAsyncContextManager[AsyncSession]:
+    def writing(self, urgent: bool = False) -> AbstractAsyncContextManager[AsyncSession]:
         """A transaction that commits when the block ends, and rolls back when it raises.
 
-        Keep it short and never wait for the network in it: on SQLite it is the only one.
+        Keep it short and never wait for the network in it: on SQLite it is the only one. `urgent`: hosts are waiting
+        for it, and it shares no connections with the API's clients.
 
-        :raises DatabaseUnavailable: when the database can't be reached or is locked, also at the commit.
+        :raises DatabaseUnavailable: when the database can't be reached or is locked, also at the commit: then the
+            transaction may have been carried out or not.
         """
-        return self._session(self._writers, commit=True)
+        return self._session(self._urgent_writers if urgent else self._writers, commit=True)
 
     async def ping(self) -> None:
         """Returns when the database answers.
@@ -71,7 +81,8 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections. It may be used again after that, also from another event loop."""
-        await self._engine.dispose()
+        for engine in self._engines:
+            await engine.dispose()
         self._one_writer = asyncio.Lock() if self.is_sqlite else None
 
     @asynccontextmanager
@@ -96,17 +107,20 @@ def _session_maker(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
     return async_sessionmaker(engine, expire_on_commit=False, autoflush=True)
 
 
-def _make_engine(url: URL, is_sqlite: bool) -> AsyncEngine:
+def _make_engine(url: URL, is_sqlite: bool, size: int, patient: bool) -> AsyncEngine:
     if not is_sqlite:
         return create_async_engine(
             url,
-            pool_size=POOL_SIZE,
+            pool_size=size,
+            max_overflow=0,
             pool_timeout=POOL_TIMEOUT_SECONDS,
             # A server that was restarted is noticed before a request is spoiled by it.
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+            # Whatever the server's own setting is: the arbiter relies on each statement seeing what is committed.
+            isolation_level="READ COMMITTED",
+            connect_args=connect_arguments(patient),
         )
-    engine = create_async_engine(url, pool_size=POOL_SIZE, pool_timeout=POOL_TIMEOUT_SECONDS)
+    engine = create_async_engine(url, pool_size=size, pool_timeout=POOL_TIMEOUT_SECONDS)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
@@ -140,8 +154,9 @@ _SQLITE_OUTAGE = (
     "malformed",
     "not a database",
 )
-# PostgreSQL's classes of "not now": connection, resources, operator's shutdown, serialization, I/O.
-_POSTGRESQL_OUTAGE = ("08", "53", "57P", "40", "55P", "58")
+# PostgreSQL's classes of "not now": connection, resources, operator's shutdown, cancelled, serialization, locks, I/O,
+# and a transaction that was idle for too long.
+_POSTGRESQL_OUTAGE = ("08", "53", "57", "40", "55P", "58", "25P03")
 
 
 def _is_outage(error: DBAPIError) -> bool:

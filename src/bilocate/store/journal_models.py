@@ -43,12 +43,15 @@ class Operation(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)  # failed tries of all steps
     rounds: Mapped[int] = mapped_column(Integer, default=0)  # how often a lost race was started again
     requested_by: Mapped[str] = mapped_column(String(255), default="")
+    request_id: Mapped[str | None] = mapped_column(String(128))  # of the call that began it, for the logs
     error: Mapped[str | None] = mapped_column(Text)
     error_kind: Mapped[str | None] = mapped_column(String(64))  # the error's class
     created_at: Mapped[datetime] = mapped_column(DateTime, default=db_now())
     finished_at: Mapped[datetime | None] = mapped_column(DateTime)
     lease_owner: Mapped[str | None] = mapped_column(String(128))
     lease_until: Mapped[datetime | None] = mapped_column(DateTime)
+    # Raised by every claim: whoever acts with an older one changes nothing, whenever it wakes up.
+    fence: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
 
 
 class OperationStep(Base):

@@ -33,9 +33,15 @@ async def upgrade(database: Database) -> None:
 
     :raises DatabaseUnavailable: when it can't be reached. A failure leaves the schema as it was.
     """
-    async with database.writing() as db:
-        connection = await db.connection()
-        await connection.run_sync(_upgrade)
+    # Another controller may be at it, and tables may be long.
+    patient = database if database.is_sqlite else Database(database.url, patient=True)
+    try:
+        async with patient.writing() as db:
+            connection = await db.connection()
+            await connection.run_sync(_upgrade)
+    finally:
+        if patient is not database:
+            await patient.close()
 
 
 async def differences(database: Database) -> list[Any]:

@@ -48,6 +48,11 @@ class Installation:
 
     # --- the whole ---
 
+    @property
+    def names(self) -> list[str]:
+        """All processes."""
+        return [CONTROLLER, *SITES]
+
     def up(self) -> None:
         """Start what is not running; ready when this comes back."""
         supervise.start_missing(self.layout)

@@ -27,7 +27,8 @@ async def make_first_admin(
 ) -> None:
     """Does nothing when there are users already, as after every start but the first."""
     openrc = config.openrc_file
-    scratch = openrc.with_name(openrc.name + ".new")
+    # Another controller on this machine may begin at the same moment, and only one of both passwords is right.
+    scratch = openrc.with_name(f"{openrc.name}.{config.controller_name}.new")
     async with database.reading() as db:
         users = await db.scalar(select(func.count()).select_from(User))
     if users:
