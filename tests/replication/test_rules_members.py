@@ -1,13 +1,15 @@
 """MEMBERS: pairs join or leave a group while it is paused; hosts stay connected, evidence stays where it is."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from tests.replication.scene import SMALL, Scene, in_step
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import SESSION, A, B
 
 from bilocate.domain.arbiter import RowState, worst_of
-from bilocate.replication.wanted import OlderWanted
+from bilocate.replication.wanted import NotPossibleNow, OlderWanted
 
 
 def _paused(scene: Scene) -> None:
@@ -114,3 +116,47 @@ def test_MEMBERS_ending_a_session_forgets_the_pairs_past() -> None:
     assert not record.dirty
     assert not record.failed
     assert SESSION not in scene.a.ledger.sessions
+
+
+CHANGES = ("put", "let_go", "end")
+
+
+@pytest.mark.parametrize("first", CHANGES)
+@pytest.mark.parametrize("second", CHANGES)
+def test_MEMBERS_of_two_changes_at_once_the_second_is_refused_and_the_first_is_told_of_its_end(
+    first: str, second: str
+) -> None:
+    """The disk still has w1, so the first one waits; the second, had it taken its place, would be told instead."""
+    scene = in_step([SMALL])
+    scene.world.controller.reconciling = False
+    disk = scene.hold(Kind.DISK, A, "WRITE")
+    scene.host.write(0)
+    scene.run(0.02)
+    told: list[str] = []
+    _change(scene, first, 5, lambda: told.append("first"))
+    with pytest.raises(NotPossibleNow):
+        _change(scene, second, 6, lambda: told.append("second"))
+    scene.run(0.1)
+    assert not told
+    scene.release(disk)
+    scene.run(0.1)
+    assert told == ["first"]
+    _change(scene, "end", 6, lambda: told.append("third"))
+    scene.run(0.1)
+    assert told == ["first", "third"]
+
+
+def _change(scene: Scene, kind: str, epoch: int, done: Callable[[], None]) -> None:
+    ports = scene.a.sessions[SESSION]
+    session, now = ports.session, scene.world.scheduler.now
+    try:
+        match kind:
+            case "put":
+                wanted = replace(scene.world.controller.wanted(SESSION, A), epoch=epoch)
+                session.put(wanted, session.marks, now, lambda error: done())
+            case "let_go":
+                session.let_go(now, done)
+            case _:
+                session.end(epoch, now, lambda error: done())
+    finally:
+        ports.after()

@@ -86,10 +86,7 @@ class Session:
 
         :raises OlderWanted, CannotPromote, NotPossibleNow, MalformedWanted: nothing was changed.
         """
-        if self._changing:
-            raise NotPossibleNow(
-                "busy", f"session {self.session_id} is just taking on another state: try again"
-            )
+        self._require_unchanging()
         if wanted.epoch < self.epoch:
             raise OlderWanted(self.session_id, "epoch", wanted.epoch, self.epoch)
         if wanted.epoch == self.epoch:
@@ -230,13 +227,17 @@ class Session:
             secondary.start(restored, holds_hello, now)
 
     def let_go(self, now: float, done: Callable[[], None]) -> None:
-        """Another session takes some of its volumes: its epoch is dead, and so is this half (MEMBERS)."""
-        self.stopped = True
+        """Another session takes some of its volumes: its epoch is dead, and so is this half (MEMBERS).
+
+        :raises NotPossibleNow: it is changing already; whoever began that is told of its end.
+        """
+        self._require_unchanging()
+        self.stopped = self._changing = True
         self._stop_half("its volumes go to another session", keep_hosts=True)
 
         def idle() -> None:
             self._hand_over(self.half)
-            self.half, self._lent = None, True
+            self.half, self._lent, self._changing = None, True, False
             done()
 
         self._after_idle(idle)
@@ -245,13 +246,11 @@ class Session:
         """The session is no more. Volumes that are still its own become plain ones, equal to no other.
 
         :raises OlderWanted: the session was made anew meanwhile.
+        :raises NotPossibleNow: it is changing already.
         """
         if epoch < self.epoch:
             raise OlderWanted(self.session_id, "epoch", epoch, self.epoch)
-        if self._changing:
-            raise NotPossibleNow(
-                "busy", f"session {self.session_id} is just taking on another state: try again"
-            )
+        self._require_unchanging()
         self._changing = True
         self._stop_half("the session ends", keep_hosts=True)
 
@@ -268,6 +267,14 @@ class Session:
         self._after_idle(idle)
 
     # --- from one half to the next ---
+
+    def _require_unchanging(self) -> None:
+        """One change at a time: each waits for the disks, and is answered."""
+        if self._changing:
+            raise self._busy()
+
+    def _busy(self) -> NotPossibleNow:
+        return NotPossibleNow("busy", f"session {self.session_id} is just taking on another state: try again")
 
     def _stop_half(self, reason: str, keep_hosts: bool) -> None:
         if isinstance(self.half, PrimaryHalf):
@@ -343,11 +350,7 @@ class Session:
         if isinstance(self.half, kind) and not self._changing:
             return self.half
         if self._changing or self.half is None:
-            done(
-                NotPossibleNow(
-                    "busy", f"session {self.session_id} is just taking on another state: try again"
-                )
-            )
+            done(self._busy())
         else:
             name = "primary" if kind is PrimaryHalf else "secondary"
             done(NotPossibleNow(f"not_{name}", f"{self.site} is not the {name} of session {self.session_id}"))

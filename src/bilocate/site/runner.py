@@ -262,7 +262,10 @@ class SessionRunner:
         return self._begin(lambda now, done: self.session.put(wanted, marks, now, done))
 
     def begin_let_go(self) -> "asyncio.Future[None]":
-        """Let the volumes go; the future ends when no disk has a request of the session any more."""
+        """Let the volumes go; the future ends when no disk has a request of the session any more.
+
+        :raises NotPossibleNow: it is changing already.
+        """
         return self._begin(lambda now, done: self.session.let_go(now, lambda: done(None)))
 
     def begin_end(self, epoch: int) -> "asyncio.Future[None]":
