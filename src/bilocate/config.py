@@ -167,7 +167,7 @@ class SiteTimeouts:
     arbiter_timeout_seconds: float = 2.0  # of one call; then the row is unknown
     arbiter_retry_seconds: float = 0.5  # between calls that were not answered
     quiesce_timeout_seconds: float = 30.0  # hosts are held as long in a switchover, at most
-    resync_retry_seconds: float = 1.0  # after a resync that failed; doubles up to half a minute
+    resync_retry_seconds: float = 1.0  # after a resync or a pull that failed; doubles up to half a minute
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import errno
 
-from tests.replication.scene import in_step
+from tests.replication.scene import Scene, in_step
 from tests.sim.world.disk import SECTOR, Failure
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import KIB, SESSION, A, B
@@ -138,6 +138,47 @@ def test_PULLKEEP_a_flush_that_fails_behind_the_pull_keeps_the_intents_and_serve
     scene.restart(A)  # a file whose flush failed is opened anew
     scene.until_in_step()
     assert scene.writer(A, 0) == write.number
+
+
+def test_PULL_one_that_fails_here_is_tried_again_after_longer_and_longer_pauses_and_says_why() -> None:
+    """A's disk can't read a chunk that it may lack: B has it, and nobody is served until it can."""
+    scene = in_step(trace=True)
+    scene.until_answered(scene.host.write(0))
+    scene.a.kill()
+    disk = scene.world.disk(0, A)
+    disk.failures.append(Failure("read", errno.EIO, 0, SECTOR))
+    scene.a.start()
+    begun = _pulls_within(scene, 0.5)
+    assert 1 <= begun <= 4
+    assert _pulls_within(scene, 10.0) <= 12  # no more than one in a second by then
+    assert "can't be read here: errno 5" in scene.told(A)["refusal"]
+    assert not scene.connects(A)
+    assert scene.row() == "in_sync"
+    disk.failures.clear()
+    scene.until_in_step()
+    assert scene.told(A)["refusal"] is None
+
+
+def test_PULL_one_that_fails_at_the_secondary_pauses_too() -> None:
+    scene = in_step(trace=True)
+    scene.until_answered(scene.host.write(0))
+    scene.a.kill()
+    disk = scene.world.disk(0, B)
+    disk.failures.append(Failure("read", errno.EIO, 0, SECTOR))
+    scene.a.start()
+    scene.run(1.0)
+    assert _pulls_within(scene, 10.0) <= 12
+    assert "can't be read" in scene.told(A)["refusal"]
+    disk.failures.clear()
+    scene.until_in_step()
+
+
+def _pulls_within(scene: Scene, seconds: float) -> int:
+    """How often A began to pull meanwhile."""
+    lines = scene.world.trace.lines
+    before = len(lines)
+    scene.run(seconds)
+    return sum("after=pulling" in line for line in lines[before:])
 
 
 # --- 19 OLD MEMORY ---

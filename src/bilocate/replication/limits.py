@@ -18,7 +18,7 @@ class Limits:
     restart_wait_seconds: float = 2.0
     arbiter_retry_seconds: float = 0.5
     quiesce_timeout_seconds: float = 30.0
-    resync_retry_seconds: float = 1.0
-    resync_retry_seconds_max: float = 30.0
+    retry_seconds: float = 1.0  # after a resync or a pull that failed; doubles up to the next
+    retry_seconds_max: float = 30.0
     # How long a primary that is told of a failover's check waits before it asks for a permit (rule 22).
     failover_hold_seconds: float = 3.0

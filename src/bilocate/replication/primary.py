@@ -264,7 +264,7 @@ class PrimaryHalf:
             self.path.unlink()
             if self.state in (S.MARKING, S.COPYING):
                 self.move(E.LINK_LOST)
-                self.resync.back_off(now)
+                self.resync.backoff.failed(now)
             return
         self.path.shut()
         if self.state in (S.DETACHED, S.WAITING):
@@ -346,8 +346,10 @@ class PrimaryHalf:
                 wait = self.limits.failover_hold_seconds if held else self.limits.resume_wait_seconds
                 self._let_go(f"the secondary let go: {content.get('reason')}", now, wait)
             case Kind.FAILED:
-                self._let_go(f"the secondary failed: {decode_json(frame).get('reason')}", now, 0.0)
-                self.resync.back_off(now)
+                reason = f"the secondary failed: {decode_json(frame).get('reason')}"
+                self._start.pull_failed(reason)
+                self._let_go(reason, now, 0.0)
+                self.resync.backoff.failed(now)
             case _:
                 raise MalformedFrame(f"{frame.kind.name} while the primary is {self.state.value}")
 
@@ -419,7 +421,7 @@ class PrimaryHalf:
 
         self.commit(marks.fail(extents_of(request.offset, request.length)), persisted)
         if self.state in (S.MARKING, S.COPYING, S.DRAINING, S.SEALING):
-            self.resync.back_off(self.now)
+            self.resync.backoff.failed(self.now)
             self.give_link_up("a local write failed during the resync")
 
     def commit(self, changes: Sequence[Change], then: Callable[[float], None]) -> None:
@@ -483,7 +485,7 @@ class PrimaryHalf:
         if self.state is S.RETIRED:
             return None
         # What was due at the last look has been looked at; what became due since is still to be.
-        times = [self._ask_at, self.resync.not_before]
+        times = [self._ask_at, self.resync.backoff.until, self._start.backoff.until]
         if self.state in (S.WAITING, S.TRIPPED):
             times.append(self._wait_until)
         if self.quiesced:
@@ -503,7 +505,7 @@ class PrimaryHalf:
                 self._say_bye("stopped by an operator")
                 self._trip("stopped by an operator", now, 0.0)
         elif not wanted.paused:
-            self.resync.not_before = now
+            self.resync.backoff.over(now)
         self._pursue(now)
 
     def quiesce(self, attempt: int, now: float, done: Answer) -> None:

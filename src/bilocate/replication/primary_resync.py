@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from bilocate.domain.arbiter import Call, RowState
 from bilocate.domain.primary_states import PrimaryEvent, PrimaryState
+from bilocate.replication.backoff import Backoff
 from bilocate.replication.frames import Kind, header
 from bilocate.replication.records import Change
 from bilocate.replication.resync import Copier, Progress, set_of
@@ -25,15 +26,14 @@ class Resync:
         self._marked = False  # the secondary was told to mark itself
         self._copied = False
         self._drain_seq: int | None = None  # all up to it was answered under the permit
-        self.not_before = 0.0  # after one that failed
-        self._pause = half.limits.resync_retry_seconds
+        self.backoff = Backoff(half.limits)
 
     def pursue(self, now: float) -> None:
         """SOLO: begin when the secondary is there and nobody has stopped it."""
         half = self._half
         if half.view.row is None:
             half.view.ask(Call.ATTACH)
-        elif half.welcome is not None and not half.wanted.paused and now >= self.not_before:
+        elif half.welcome is not None and not half.wanted.paused and now >= self.backoff.until:
             half.refusal = None
             half.move(E.RESYNC)
             self._marked = False
@@ -142,7 +142,7 @@ class Resync:
         if half.state is S.REPORTING:
             assert half.welcome is not None
             half.move(E.REPORTED)
-            self._pause = half.limits.resync_retry_seconds
+            self.backoff.succeeded()
             half.say_step(half.welcome)
 
     def abandon(self, failed: bool) -> None:
@@ -157,8 +157,3 @@ class Resync:
             if not failed:
                 self.last_progress = self.progress
             self.progress = None
-
-    def back_off(self, now: float) -> None:
-        """Not again at once."""
-        self.not_before = now + self._pause
-        self._pause = min(2 * self._pause, self._half.limits.resync_retry_seconds_max)

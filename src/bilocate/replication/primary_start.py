@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from bilocate.domain.arbiter import Call
 from bilocate.domain.primary_states import PrimaryEvent, PrimaryState
+from bilocate.replication.backoff import Backoff
 from bilocate.replication.frames import Frame, Kind, MalformedFrame, Welcome
 from bilocate.replication.pull import Puller
 from bilocate.replication.records import Change
@@ -25,6 +26,8 @@ class Start:
         # OLD MEMORY: the machine crashed since it was last served, and answered writes may have been lost with it.
         self._old_memory = any(m.record.served_boot_id not in ("", boot_id) for m in half.marks)
         self._puller: Puller | None = None
+        self._why: str | None = None  # the last pull failed
+        self.backoff = Backoff(half.limits)
         self._late: set[int] = set()  # pulled chunks that the disk still has from a link that is gone
 
     def pursue(self, now: float, wait_until: float) -> None:
@@ -36,7 +39,8 @@ class Start:
         in_sync = half.row_in_sync()
         own = not any(marks.record.dirty or marks.record.failed for marks in half.marks)  # PULLOWN
         if in_sync and own and half.welcome is not None and self.peer_has_all(half.welcome):
-            self._begin_pull()
+            if now >= self.backoff.until:
+                self._begin_pull()
             return
         if any(marks.record.blank for marks in half.marks) and not half.wanted.trust_blank:  # BLANK
             half.refusal = (
@@ -64,7 +68,7 @@ class Start:
     def _begin_pull(self) -> None:
         half = self._half
         half.move(E.PULL)
-        half.refusal = None
+        half.refusal = self._why
         half.path.link()
         self._puller = Puller(
             half.ports,
@@ -72,9 +76,20 @@ class Start:
             half.next_token,
             [marks.suspects() for marks in half.marks],
             self._pulled,
-            half.give_link_up,
+            self._failed_here,
         )
         self._puller.go_on()
+
+    def pull_failed(self, reason: str) -> None:
+        """A pull, if one is under way, comes to nothing: the next one waits a while, and people are told why."""
+        half = self._half
+        if half.state is S.PULLING:
+            self._why = half.refusal = reason
+            self.backoff.failed(half.now)
+
+    def _failed_here(self, reason: str) -> None:
+        self.pull_failed(reason)
+        self._half.give_link_up(reason)
 
     def _pulled(self) -> None:
         """PULLKEEP, FLUSHSERVE: both sites flush, then the intents may go, then hosts are served."""
@@ -87,8 +102,9 @@ class Start:
             if half.state is not S.PULLING or half.welcome is not welcome:
                 return
             if errno:
-                half.give_link_up(f"this site's disks can't flush: errno {errno}")
+                self._failed_here(f"this site's disks can't flush: errno {errno}")
                 return
+            half.refusal = None
             changes = self._boot_noted()
             for marks, peer in zip(half.marks, welcome.volumes, strict=True):
                 record = marks.record

@@ -179,5 +179,5 @@ def _limits(config: SiteConfig) -> Limits:
         restart_wait_seconds=timeouts.restart_wait_seconds,
         arbiter_retry_seconds=timeouts.arbiter_retry_seconds,
         quiesce_timeout_seconds=timeouts.quiesce_timeout_seconds,
-        resync_retry_seconds=timeouts.resync_retry_seconds,
+        retry_seconds=timeouts.resync_retry_seconds,
     )

@@ -35,8 +35,8 @@ QUICK = Limits(
     restart_wait_seconds=0.5,
     arbiter_retry_seconds=0.1,
     quiesce_timeout_seconds=2.0,
-    resync_retry_seconds=0.1,
-    resync_retry_seconds_max=1.0,
+    retry_seconds=0.1,
+    retry_seconds_max=1.0,
     failover_hold_seconds=0.5,
 )
 
