@@ -1,47 +1,15 @@
 """The arbiter's row over real databases: compare-and-set under many callers at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from tests.store.rows import SESSION, read, with_row
 
 from bilocate.domain.arbiter import Ask, Call, Refusal, Row, RowState
 from bilocate.store import arbiter
 from bilocate.store.database import Database, DatabaseUnavailable
-from bilocate.store.models import Session
-from bilocate.store.schema import upgrade
 from bilocate.store.sequences import next_epoch
-
-SESSION = "5f0d3c1e-0000-4000-8000-000000000001"
-
-
-@asynccontextmanager
-async def with_row(url: str, **values: Any) -> AsyncIterator[Database]:
-    database = Database(url)
-    await upgrade(database)
-    async with database.writing() as db:
-        first: dict[str, Any] = {"state": RowState.IN_SYNC, "paused": False, **values}
-        db.add(
-            Session(
-                id=SESSION,
-                epoch=await next_epoch(db),
-                primary_site="az1",
-                secondary_site="az2",
-                **first,
-            )
-        )
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
-async def read(database: Database) -> Session:
-    async with database.reading() as db:
-        return (await db.execute(select(Session).where(Session.id == SESSION))).scalar_one()
 
 
 def test_a_call_is_decided_as_the_pure_rule_says_and_kept(database_url: str) -> None:

@@ -1,0 +1,55 @@
+"""One of several processes that call the arbiter all at once: prints a JSON line per call that was answered.
+
+python -m tests.store.arbiter_process URL SEED CALLS
+"""
+
+import asyncio
+import json
+import random
+import sys
+from dataclasses import asdict
+
+from tests.store.rows import SESSION, read
+
+from bilocate.domain.arbiter import Ask, Call, Refusal, Row
+from bilocate.store import arbiter
+from bilocate.store.database import Database
+from bilocate.store.sequences import next_epoch
+
+TASKS = 6
+# What needs others before it is tried more often.
+CALLS = [*Call, Call.REQUEST_RESYNC, Call.REPORT_IN_SYNC, Call.SWITCH_OVER, Call.SWITCH_OVER]
+
+
+async def main(url: str, seed: int, calls: int) -> None:
+    """Several tasks, each with a view of the row that is sometimes old."""
+    database = Database(url)
+    await asyncio.gather(*(_caller(database, random.Random(seed * TASKS + n), calls) for n in range(TASKS)))
+    await database.close()
+
+
+async def _caller(database: Database, draw: random.Random, calls: int) -> None:
+    seen = (await read(database)).row()
+    for _ in range(calls):
+        call = draw.choice(CALLS)
+        ask = Ask(call, seen.epoch, seen.primary, seen.version)
+        if call in (Call.FAIL_OVER, Call.SWITCH_OVER):
+            async with database.writing() as db:
+                ask = Ask(call, version=seen.version, new_epoch=await next_epoch(db))
+                answer = await arbiter.call_within(db, SESSION, ask)
+        else:
+            answer = await arbiter.call(database, SESSION, ask)
+        _tell(ask, answer)
+        if isinstance(answer, Row):
+            seen = answer
+        elif draw.random() < 0.7:  # the others go on with what they knew
+            seen = (await read(database)).row()
+
+
+def _tell(ask: Ask, answer: Row | Refusal) -> None:
+    told = asdict(answer) | {"state": answer.state.value} if isinstance(answer, Row) else answer.value
+    print(json.dumps({"ask": asdict(ask) | {"call": ask.call.value}, "answer": told}), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
