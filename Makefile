@@ -38,10 +38,11 @@ test-fast: $(VENV)/.installed-dev
 test: lint system-packages
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# One seed of the simulation with its trace: make sim SEED=7
+# One seed of the simulation with its trace: make sim SEED=7 (LESS= is what a soak prints of a smaller one)
 SEED ?= 1
+LESS ?=
 sim: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.sim $(SEED)
+	$(BIN)/python -m tests.sim $(SEED) --less "$(LESS)"
 
 # New seeds until one breaks a promise, or the minutes are over: make soak MINUTES=5
 MINUTES ?= 5

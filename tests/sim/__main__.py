@@ -1,42 +1,58 @@
-"""`python -m tests.sim SEED [COUNT]`: replay one seed with its trace, or run many; `--soak MINUTES`: new ones."""
+"""`python -m tests.sim SEED [--less ...]`: replay one seed with its trace. `SEED --count N`: run many.
 
+`--soak MINUTES`: new ones on all cores. `SEED --shrink`: make a seed that breaks a promise smaller, and show it.
+"""
+
+import argparse
 import sys
 import time
 
-from tests.sim.soak import soak
+from tests.sim.mix import Less
+from tests.sim.soak import show, soak
 from tests.sim.story import Story
 
 
 def main() -> int:
-    """One seed prints its trace; many print those that broke a promise."""
-    if sys.argv[1] == "--soak":
-        return soak(float(sys.argv[2]))
-    first = int(sys.argv[1])
-    if len(sys.argv) < 3:
-        return _replay(first)
-    began, count, broken = time.monotonic(), int(sys.argv[2]), 0
+    """0 when every promise was kept."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
+    parser.add_argument("seed", type=int, nargs="?", default=1)
+    parser.add_argument("--count", type=int, default=0, help="run so many seeds, without traces")
+    parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES", help="new seeds on all cores")
+    parser.add_argument("--less", type=Less.read, default=Less(), help="take trouble away, as a soak says")
+    parser.add_argument("--shrink", action="store_true", help="find the least of the seed that breaks")
+    args = parser.parse_args()
+    if args.soak:
+        return soak(args.soak)
+    if args.shrink:
+        show(args.seed, "as you say")
+        return 0
+    if args.count:
+        return _many(args.seed, args.count)
+    return _replay(args.seed, args.less)
+
+
+def _many(first: int, count: int) -> int:
+    began, broken = time.monotonic(), 0
     for seed in range(first, first + count):
         try:
             Story(seed).run()
         except Exception as error:
             broken += 1
-            print(f"seed {seed}: {type(error).__name__}: {error}")
+            print(f"seed {seed}: {type(error).__name__}: {error}", flush=True)
     seconds = time.monotonic() - began
     print(f"{count} seeds, {broken} broke a promise, {count / seconds:.1f} seeds/s")
     return 1 if broken else 0
 
 
-def _replay(seed: int) -> int:
-    story = Story(seed, trace=True)
+def _replay(seed: int, less: Less) -> int:
+    story = Story(seed, trace=True, less=less)
     try:
-        told = story.run()
+        said, code = str(story.run()), 0
     except Exception as error:
-        print(story.world.trace.text())
-        print(f"seed {seed}: {type(error).__name__}: {error}")
-        raise
+        said, code = f"seed {seed}: {type(error).__name__}: {error}", 1
     print(story.world.trace.text())
-    print(told)
-    return 0
+    print(said)
+    return code
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from random import Random
 
+from tests.sim.mix import HostMix
 from tests.sim.world.disk import SECTOR
 from tests.sim.world.history import HostOp
 from tests.sim.world.host import Host
@@ -20,17 +21,19 @@ TIRED_THINK_SECONDS = 0.2
 class Load:
     """One host under load. It reconnects wherever it is served, at both sites in turn."""
 
-    def __init__(self, world: World, volume: int, rng: Random, depth: int, think: float) -> None:
+    def __init__(self, world: World, mix: HostMix, rng: Random, requests_most: int | None = None) -> None:
         self.world = world
-        self.host = Host(world, volume)
+        self.host = Host(world, mix.volume)
         self.stopped = False
         self._rng = rng
-        self._depth = depth
-        self._think = think
+        self._depth = mix.depth
+        self._think = mix.think_seconds
+        self._most = requests_most
         self._asked = 0
         self._reads = rng.choice((0.1, 0.3, 0.6))
         self._flushes = rng.choice((0.02, 0.1, 0.3))
-        self._places = self._hot_places(world.sizes[volume])
+        self._known = world.sizes[mix.volume] // SECTOR
+        self._places = self._hot_places(world.sizes[mix.volume])
         self.host.then = self._answered
         self.host.lost = self._reconnect_later
         self._reconnect_later()
@@ -45,7 +48,7 @@ class Load:
     # --- connections ---
 
     def _reconnect_later(self) -> None:
-        delay = 0.01 + self._rng.random() * 0.04
+        delay = 0.02 + self._rng.random() * 0.06
         self.world.scheduler.after(delay, Kind.HOST, "host", "connect", self._reconnect)
 
     def _reconnect(self) -> None:
@@ -76,7 +79,7 @@ class Load:
                 self._ask()
 
         delay = self._rng.random() * self._think
-        if self._asked > BUSY_REQUESTS:
+        if self._asked > BUSY_REQUESTS or (self._most is not None and self._asked >= self._most):
             delay += TIRED_THINK_SECONDS
         self.world.scheduler.after(delay, Kind.HOST, "host", "ask", ask)
 
@@ -87,11 +90,17 @@ class Load:
         if kind < self._flushes:
             host.flush()
             return
+        assert host.connection is not None
+        sectors = host.connection.size_bytes // SECTOR
         first = rng.choice(self._places) + rng.randrange(4)
-        most = self.world.sizes[host.volume] // SECTOR - first
+        if sectors > self._known and rng.random() < 0.5:
+            first += sectors - self._known  # it was extended
+        most = sectors - first
+        if most <= 0:  # what grew is smaller again where a site was left behind: never
+            raise AssertionError(f"volume {host.volume} shrank to {sectors} sectors")
         count = min(most, rng.choice((1, 1, 2, 4, 8)))
         if rng.random() < 0.02:
-            count = min(most, 2 * SECTORS_PER_CHUNK)
+            count = min(most, SECTORS_PER_CHUNK + 2)  # one whole chunk, and some of the next
         if kind < self._flushes + self._reads:
             host.read(first, count)
         elif rng.random() < 0.1:

@@ -8,6 +8,9 @@ from tests.sim.world.calls import Operation
 from tests.sim.world.world import World
 
 from bilocate.domain.arbiter import RowState
+from bilocate.domain.geometry import EXTENT_BYTES
+
+MOST_BYTES = 2 * EXTENT_BYTES  # a volume that is larger is not extended again
 
 
 class Operator:
@@ -45,6 +48,8 @@ class Operator:
                 self._regroup()
             case "next":
                 self._next(session_id)
+            case "extend":
+                self._extend(session_id)
             case _:
                 self.operation = controller.set_paused(session_id, False)
 
@@ -56,6 +61,15 @@ class Operator:
         elif self.world.arbiter.rows[session_id].state is RowState.IN_SYNC:
             verb = self.rng.choice((controller.failover, controller.reverse))
             self.operation = verb(session_id)
+
+    def _extend(self, session_id: str) -> None:
+        """A volume of whole extents gets one more."""
+        world = self.world
+        for volume in world.controller.wishes[session_id].members:
+            size = max(world.size_at(volume, site) for site in world.agents)
+            if size % EXTENT_BYTES == 0 and size <= MOST_BYTES:
+                self.operation = world.controller.grow(session_id, volume, size + EXTENT_BYTES)
+                return
 
     def _regroup(self) -> None:
         """Pairs join and leave, while all of it is paused."""

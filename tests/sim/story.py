@@ -1,5 +1,6 @@
 """One seed: a world is made, everything goes wrong in it, then it is healed and must come in order."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -8,17 +9,16 @@ from tests.sim.checkers.violation import Violation
 from tests.sim.checkers.watch import Watch
 from tests.sim.faults import Faults
 from tests.sim.load import Load
+from tests.sim.mix import ALL, Less, draw
 from tests.sim.operator import Operator
 from tests.sim.world.delays import Drawn
 from tests.sim.world.scheduler import Event, Kind
-from tests.sim.world.world import KIB, QUICK, World
+from tests.sim.world.world import QUICK, World
 
-SMALL = 320 * KIB + 512  # one extent with a short last chunk
-TWO_EXTENTS = 4096 * KIB + 2 * 64 * KIB
 TROUBLE_SECONDS = 2.5
 HEAL_SECONDS = 30.0
 TELLING = frozenset({Kind.LEDGER, Kind.FLUSH, Kind.CALL, Kind.ASK, Kind.ANSWER, Kind.LINK})
-OPERATIONS = ["failover", "forced", "reverse", "reverse", "stop", "sync", "sync", "sync"]
+LONG_RESUME_SECONDS = 0.3
 
 
 @dataclass(slots=True)
@@ -33,62 +33,43 @@ class Told:
 
 
 class Story:
-    """Everything about one seed."""
+    """Everything about one seed. What is drawn for hosts, troubles and delays comes from streams of their own: less
+    trouble leaves the rest as it was."""
 
-    def __init__(self, seed: int, trace: bool = False) -> None:
+    def __init__(self, seed: int, trace: bool = False, less: Less = ALL) -> None:
         self.seed = seed
-        self.rng = rng = Random(seed)
-        sizes = [rng.choice((SMALL, SMALL, TWO_EXTENTS)) for _ in range(rng.choice((1, 1, 2, 3)))]
-        self.delays = Drawn(rng)
+        self.less = less
+        self.mix = mix = draw(Random(f"{seed} mix"))
+        self.rng = Random(f"{seed} trouble")
+        self.delays = Drawn(Random(f"{seed} delays"))
         limits = replace(
-            QUICK, intents_max=rng.choice((1, 2, 4)), unanswered_bytes_max=rng.choice((64, 1024)) * KIB
+            QUICK,
+            intents_max=mix.intents_max,
+            unanswered_bytes_max=mix.unanswered_bytes_max,
+            resume_wait_seconds=LONG_RESUME_SECONDS if mix.lazy_resume else QUICK.resume_wait_seconds,
         )
-        self.world = World(sizes, limits, rng, self.delays, trace)
+        self.world = World(mix.sizes, limits, Random(f"{seed} world"), self.delays, trace)
         self.watch = Watch(self.world)
-        self.faults = Faults(self.world, rng)
-        self.operator = Operator(self.world, rng)
+        self.faults = Faults(self.world, self.rng)
+        self.operator = Operator(self.world, self.rng)
         self.loads: list[Load] = []
-        kinds = sorted(self.faults.kinds)
-        self._kinds = rng.sample(kinds, rng.randint(1, 5))
-        self._verbs = rng.sample(OPERATIONS, rng.randint(1, len(OPERATIONS)))
-        self._operator_share = rng.choice((0.0, 0.2, 0.5))
-        self._pause = rng.choice((0.05, 0.15, 0.4))
-        # The chance that a fault comes right behind a telling event.
-        self._strikes = rng.choice((0.0, 0.01, 0.04))
-        self._focus(rng.choice((None, None, "roles", "link", "disks", "members" if len(sizes) > 1 else None)))
-
-    def _focus(self, focus: str | None) -> None:
-        """Half of all seeds are about one thing, so that its narrow moments come often."""
-        rng = self.rng
-        match focus:
-            case "roles":
-                self._verbs, self._operator_share, self._pause = ["next"], 0.7, 0.05
-                self._kinds = rng.sample(["kill", "power", "cut", "partition", "controller"], 2)
-            case "link":
-                self._kinds, self._pause = ["cut", *rng.sample(["kill", "power", "black hole"], 1)], 0.03
-            case "disks":
-                self._kinds, self._pause = ["disk", "cut", *rng.sample(["flush", "power", "kill"], 1)], 0.05
-            case "members":
-                # Nothing that lets go of answered writes: all volumes are of one history.
-                self._verbs = ["regroup", "regroup", "sync", "sync", "sync"]
-                self._kinds = rng.sample(
-                    ["kill", "kill both", "cut", "partition", "black hole", "controller"], 2
-                )
+        self.happened: Counter[str] = Counter()  # faults and calls of the operator
+        self._kinds = list(mix.faults)
+        self._weights = list(mix.faults.values())
+        self._verbs = [verb for verb in mix.verbs if verb not in less.without]
 
     def run(self) -> Told:
         """:raises Violation: a promise was broken."""
-        world, rng = self.world, self.rng
-        repeats = rng.choice((0.0, 0.2))
-        world.controller.repeat_steps(lambda: rng.random() < repeats)
+        world, mix, repeated = self.world, self.mix, Random(f"{self.seed} repeated")
+        world.controller.repeat_steps(lambda: repeated.random() < mix.repeats)
         world.start()
-        if rng.random() < 0.8:
+        if mix.in_step_first:
             world.run_until(world.in_step, 5.0)
-        for volume in range(len(world.sizes)):
-            for _ in range(rng.choice((1, 1, 2))):
-                think = rng.choice((0.005, 0.02, 0.06))
-                self.loads.append(Load(world, volume, rng, rng.choice((1, 2, 4)), think))
+        for number, host in enumerate(mix.hosts[: self.less.hosts_most]):
+            rng = Random(f"{self.seed} host {number}")
+            self.loads.append(Load(world, host, rng, self.less.requests_most))
         self._trouble_later()
-        world.scheduler.after_each = self._strike if self._strikes else None
+        world.scheduler.after_each = self._strike if mix.strikes else None
         world.run(TROUBLE_SECONDS)
         world.scheduler.after_each = None
         self._heal()
@@ -104,29 +85,39 @@ class Story:
     # --- trouble ---
 
     def _trouble_later(self) -> None:
-        delay = self.rng.random() * 2 * self._pause
+        delay = self.rng.random() * 2 * self.mix.pause_seconds
         self.world.scheduler.after(delay, Kind.FAULT, "world", "trouble", self._trouble)
 
     def _trouble(self) -> None:
         if self.faults.healed:
             return
-        rng = self.rng
         self._audit()
-        if rng.random() < self._operator_share:
-            self.operator.act(self._verbs)
+        if self.rng.random() < self.mix.operator_share:
+            if self._verbs and self._one_more("operator"):
+                self.operator.act(self._verbs)
         else:
-            self._break(rng.choice(self._kinds))
+            self._break()
         self._trouble_later()
 
     def _strike(self, event: Event) -> None:
         """The narrow moments: between a commit and what it allows, a check's answer and its use."""
-        if event.kind in TELLING and self.rng.random() < self._strikes:
-            self._break(self.rng.choice(self._kinds))
+        if event.kind in TELLING and self.rng.random() < self.mix.strikes:
+            self._break()
 
-    def _break(self, kind: str) -> None:
+    def _break(self) -> None:
+        kind = self.rng.choices(self._kinds, self._weights)[0]
+        if kind in self.less.without or not self._one_more(kind):
+            return
         if self.world.trace.on:
             self.world.trace.add(self.world.scheduler.now, "world", f"** {kind}")
         self.faults.kinds[kind]()
+
+    def _one_more(self, kind: str) -> bool:
+        most = self.less.troubles_most
+        if most is not None and self.happened.total() >= most:
+            return False
+        self.happened[kind] += 1
+        return True
 
     # --- healing ---
 

@@ -6,13 +6,14 @@ SIM_SEEDS and SIM_FIRST say how many and from where on; `python -m tests.sim SEE
 import os
 
 import pytest
+from tests.sim.bugs import BUGS
 from tests.sim.story import Story
 
 FIRST = int(os.environ.get("SIM_FIRST", "1"))
-COUNT = int(os.environ.get("SIM_SEEDS", "60"))
+COUNT = int(os.environ.get("SIM_SEEDS", "200"))
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
+@pytest.mark.parametrize("seed", [*BUGS, *range(FIRST, FIRST + COUNT)])
 def test_every_promise_is_kept(seed: int) -> None:
     try:
         told = Story(seed).run()
@@ -22,10 +23,10 @@ def test_every_promise_is_kept(seed: int) -> None:
 
 
 def test_the_same_seed_gives_the_same_trace() -> None:
-    traces = []
-    for _ in range(2):
+    traces = set()
+    for _ in range(10):
         story = Story(FIRST + 6, trace=True)
         story.run()
-        traces.append(story.world.trace.text())
-    assert traces[0] == traces[1]
-    assert len(traces[0].splitlines()) > 500
+        traces.add(story.world.trace.text())
+    assert len(traces) == 1
+    assert len(traces.pop().splitlines()) > 500

@@ -107,6 +107,60 @@ def test_what_is_held_holds_what_is_behind_it_in_its_channel() -> None:
     assert out == ["a", "b", "c"]
 
 
+def test_a_stopped_process_does_nothing_and_takes_up_what_waited() -> None:
+    world = World([SIZE])
+    world.start()
+    assert world.run_until(world.in_step, 5.0)
+    host = world.host(0)
+    assert host.connect(A)
+    world.agents[A].stop()
+    op = host.write(0)
+    world.run(0.3)
+    assert not op.ok
+    assert not host.connect(A)
+    world.agents[A].go_on()
+    assert world.run_until(lambda: op.ok, 1.0)
+
+
+def test_a_call_to_a_stopped_process_that_is_killed_is_never_carried_out() -> None:
+    world = World([SIZE])
+    world.start()
+    assert world.run_until(world.in_step, 5.0)
+    world.agents[B].stop()
+    operation = world.controller.failover(SESSION)
+    world.run(0.2)
+    world.agents[B].kill()
+    world.agents[B].start()
+    assert world.run_until(lambda: not operation.running, 5.0)
+    assert operation.error is not None
+
+
+def test_a_clock_that_jumps_lets_timers_ring_at_once() -> None:
+    world = World([SIZE])
+    world.start()
+    assert world.run_until(world.in_step, 5.0)
+    world.wire.black_hole(B)
+    world.run(0.1)
+    assert world.told(A)["link"]["up"]
+    world.agents[A].clock_jumps(1.0)
+    world.run(0.01)
+    assert not world.told(A)["link"]["up"]
+
+
+def test_a_ledger_that_rots_is_found_out_at_the_next_start() -> None:
+    world = World([SIZE])
+    world.start()
+    assert world.run_until(world.in_step, 5.0)
+    world.agents[B].ledger.rotten = True
+    world.run(0.5)
+    assert world.in_step()
+    world.agents[B].kill()
+    world.agents[B].start()
+    world.run(0.01)
+    assert not world.agents[B].ledger.sessions
+    assert world.run_until(world.in_step, 10.0)
+
+
 # --- checkers ---
 
 

@@ -62,7 +62,7 @@ def _noticed_by_tests(mutation: Mutation, place: str) -> str:
 
 
 def _noticed_by_seeds(place: str, seeds: int) -> str:
-    done = _run(place, ["-m", "tests.sim", "1", str(seeds)])
+    done = _run(place, ["-m", "tests.sim", "1", "--count", str(seeds)])
     lines = done.stdout.splitlines() if done is not None else ["it hangs"]
     return lines[-1] if lines else "no answer"
 

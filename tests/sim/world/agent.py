@@ -44,10 +44,22 @@ class Agent:
         self.attachments: set[str] = set()  # all that were ever used here
         self.controller_in_reach = True
         self.up = False
+        self.stopped = False  # by SIGSTOP: it is there, and does nothing
+        self.ahead_seconds = 0.0  # what its clock has jumped by
         self.instance = ""
         self.volumes: dict[str, SiteVolume] = {}
         self.sessions: dict[str, SitePorts] = {}
         self._taken: set[SiteVolume] = set()  # by a call that is being carried out
+
+    @property
+    def now(self) -> float:
+        """What its monotonic clock says: it may jump ahead, as in a machine that was suspended; never back."""
+        return self.world.scheduler.now + self.ahead_seconds
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the controller and this process reach each other now."""
+        return self.up and not self.stopped and self.controller_in_reach
 
     # --- life and death ---
 
@@ -57,6 +69,9 @@ class Agent:
         self.up = True
         self.instance = self.world.new_name(f"process-{self.site}")
         self._note("process starts", self.instance)
+        if self.ledger.rotten:
+            self._note("its ledger is damaged", "moved aside, begun anew")
+            self.ledger.lose()
         records, sessions = self.ledger.load()
         for volume_id, disk in self.disks.items():
             self.volumes[volume_id] = SiteVolume(disk, Marks(self._record_of(disk, records)))
@@ -66,7 +81,7 @@ class Agent:
             ports = self._new_session(session_id)
             wanted = Wanted.from_text(record.wanted)
             volumes = [self.volumes[member.volume_id] for member in wanted.members]
-            ports.session.restore(record, [volume.marks for volume in volumes], self.world.scheduler.now)
+            ports.session.restore(record, [volume.marks for volume in volumes], self.now)
             if not ports.session.stopped:
                 self._carry(ports)
         self.world.observers.started(self.site)
@@ -89,6 +104,9 @@ class Agent:
         if not self.up:
             return
         self._note("machine ends" if machine else "process ends", self.instance)
+        if self.stopped:  # it can be killed as well: calls that it had not taken are lost
+            self.stopped = False
+            self.world.scheduler.thaw(self.site, lost=Kind.CALL)
         self.up = False
         some = _some(rng)
         for ports in self.sessions.values():
@@ -114,6 +132,27 @@ class Agent:
         self.boot_id = self.world.new_name(f"boot-{self.site}")
         self._note("power cut", "unflushed writes are gone" if any(lost) else "nothing is gone")
         self.world.observers.power_cut(self.site, any(lost))
+
+    def stop(self) -> None:
+        """SIGSTOP: nothing happens here any more, connections stay, what comes in waits."""
+        if self.up and not self.stopped:
+            self._note("process stopped", self.instance)
+            self.stopped = True
+            self.world.scheduler.freeze(self.site)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        if self.stopped:
+            self._note("process goes on", self.instance)
+            self.stopped = False
+            self.world.scheduler.thaw(self.site)
+
+    def clock_jumps(self, seconds: float) -> None:
+        """Its monotonic clock is ahead from now on."""
+        self._note("clock jumps by", f"{seconds:.3f} s")
+        self.ahead_seconds += seconds
+        for ports in self.sessions.values():
+            ports.clock_jumped()
 
     # --- sessions ---
 
@@ -197,7 +236,7 @@ class Agent:
     ) -> bool:
         marks = [volume.marks for volume in volumes]
         try:
-            ports.session.put(wanted, marks, self.world.scheduler.now, done)
+            ports.session.put(wanted, marks, self.now, done)
         except BilocateError as error:
             (refused or done)(error)
             return False
@@ -217,7 +256,7 @@ class Agent:
             for volume in ports.volumes:
                 if volume.carrier is ports:
                     volume.carrier = None  # requests wait from now on
-            ports.session.let_go(self.world.scheduler.now, lambda ports=ports: gone(ports))  # type: ignore[misc]
+            ports.session.let_go(self.now, lambda ports=ports: gone(ports))  # type: ignore[misc]
             ports.after()
         if not others:
             then()
@@ -245,7 +284,7 @@ class Agent:
             done(error)
 
         try:
-            ports.session.end(epoch, self.world.scheduler.now, ended)
+            ports.session.end(epoch, self.now, ended)
         except BilocateError as error:
             ended(error)
         ports.after()
@@ -261,7 +300,7 @@ class Agent:
             done(answer)
 
         try:
-            getattr(ports.session, name)(epoch, attempt, self.world.scheduler.now, answered)
+            getattr(ports.session, name)(epoch, attempt, self.now, answered)
         except BilocateError as error:
             done(error)
         ports.after()
@@ -271,19 +310,21 @@ class Agent:
         ports = self.sessions.get(session_id)
         if ports is None or ports.session.wanted is None:
             return None
-        return ports.session.told(self.world.scheduler.now)
+        return ports.session.told(self.now)
 
     # --- hosts ---
 
     def connect(self, volume_id: str, attachment: str, closed: Callable[[str], None]) -> Connection | None:
         """A host's connection; None when the site does not serve the volume to this attachment now."""
         volume = self.volumes.get(volume_id)
-        if not self.up or volume is None or volume.carrier is None or not volume.carrier.serving:
+        if not self.up or self.stopped:
+            return None
+        if volume is None or volume.carrier is None or not volume.carrier.serving:
             return None
         if attachment in self.refused:
             return None
         self.attachments.add(attachment)
-        return Connection(self.site, volume, attachment, closed)
+        return Connection(self, volume, attachment, closed)
 
     def refuse_attachments(self, volumes: Iterable[SiteVolume]) -> None:
         """OLD MEMORY: all that were ever used here, durably."""

@@ -96,7 +96,7 @@ def perform(world: "World", call: Call, answered: Callable[[Any], None]) -> None
             scheduler.after(delays.call(), Kind.CALL, call.site, name, lambda: tell(result), lost)
 
     def arrive() -> None:
-        if agent.up and agent.controller_in_reach:
+        if agent.reachable:
             call.start(agent, back)
         else:
             scheduler.after(delays.call(), Kind.CALL, call.site, "out of reach", lost)
@@ -104,3 +104,5 @@ def perform(world: "World", call: Call, answered: Callable[[Any], None]) -> None
     timeout = scheduler.after(TIMEOUT_SECONDS, Kind.TIMER, "controller", f"{call.name} timeout", lost)
     if not delays.call_lost():
         scheduler.after(delays.call(), Kind.CALL, call.site, call.name, arrive, lost)
+        if delays.call_twice():
+            scheduler.after(delays.call(), Kind.CALL, call.site, call.name, arrive)

@@ -107,7 +107,7 @@ class Controller:
         """What no group wants any more, once its volumes are in other sessions."""
         for agent in self.world.agents.values():
             for session_id, ports in list(agent.sessions.items()):
-                if session_id not in self.wishes and ports.session.stopped and agent.controller_in_reach:
+                if session_id not in self.wishes and ports.session.stopped and agent.reachable:
                     call = self._delete(agent.site, session_id, ports.session.epoch)
                     Operation(self.world, f"end {session_id} at {agent.site}", self._once(call))
 
@@ -121,17 +121,17 @@ class Controller:
             (row.secondary, "release", "holds_hello"),
             (row.primary, "resume", "quiesced"),
         ):
-            told = self.world.told(site, session_id) if self.world.agents[site].controller_in_reach else {}
+            told = self.world.told(site, session_id) if self.world.agents[site].reachable else {}
             if told.get(held) and told["epoch"] == row.epoch:
                 attempt = self.world.arbiter.next_epoch()
                 Operation(self.world, name, self._once(self.step(session_id, site, name, row.epoch, attempt)))
 
     def _is_behind(self, session_id: str, site: str) -> bool:
         agent = self.world.agents[site]
-        ports = agent.sessions.get(session_id) if agent.up and agent.controller_in_reach else None
+        ports = agent.sessions.get(session_id) if agent.reachable else None
         known = ports.session.wanted if ports is not None else None
         if known is None:
-            return agent.up and agent.controller_in_reach
+            return agent.reachable
         wanted = (self.world.arbiter.rows[session_id].epoch, self.wishes[session_id].revision)
         return (known.epoch, known.revision) < wanted
 

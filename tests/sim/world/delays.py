@@ -48,6 +48,10 @@ class Steady:
         """Whether the controller's call, or its answer, gets lost."""
         return False
 
+    def call_twice(self) -> bool:
+        """Whether the controller's call arrives once more, later: sent again by something in between."""
+        return False
+
     def fate(self) -> Fate:
         """What happens to an agent's call to the arbiter."""
         return Fate(0.001, 0.001)
@@ -101,6 +105,9 @@ class Drawn(Steady):
 
     def call_lost(self) -> bool:
         return not self.calm and self._rng.random() < self._lossy_calls / 2
+
+    def call_twice(self) -> bool:
+        return not self.calm and self._rng.random() < self._lossy_calls / 5
 
     def fate(self) -> Fate:
         rng = self._rng

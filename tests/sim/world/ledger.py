@@ -35,6 +35,7 @@ class Ledger:
         self.sessions: dict[str, SessionRecord] = {}
         self.items: dict[str, str] = {}
         self.lost = False  # it could not be read when its agent last started (rule 17)
+        self.rotten = False  # a bit of it has flipped: the next start finds that
 
     def commit(self, delay: float, changes: Sequence[Change], committed: Callable[[], None]) -> None:
         """Make the changes durable together, behind all earlier ones."""
@@ -66,7 +67,7 @@ class Ledger:
         self.volumes.clear()
         self.sessions.clear()
         self.items.clear()
-        self.lost = True
+        self.lost, self.rotten = True, False
 
     def load(self) -> tuple[dict[str, VolumeRecord], dict[str, SessionRecord]]:
         """Fresh records, as a process that starts reads them."""

@@ -135,10 +135,13 @@ class Wire:
         for end in self._ends:
             end.incoming.go_on()
 
-    def cut(self, deliver: Callable[[int], int] | None = None, notice: float = 0.0) -> None:
-        """Every connection breaks. `deliver(n)`: how many of n frames under way still arrive."""
+    def cut(
+        self, deliver: Callable[[int], int] | None = None, notice: float = 0.0, site: str | None = None
+    ) -> None:
+        """Every connection breaks, or only `site`'s ends. `deliver(n)`: how many of n frames under way still arrive."""
         for end in list(self._ends):
-            self.break_end(end, deliver, notice)
+            if site is None or end.site == site:
+                self.break_end(end, deliver, notice)
 
     def break_end(self, end: End, deliver: Callable[[int], int] | None, notice: float) -> None:
         """This end's connection broke: some of what is under way arrives, then the owner hears of it."""

@@ -79,6 +79,7 @@ class Scheduler:
         self.after_each: Callable[[Event], None] | None = None  # told of every event that has happened
         self.parked: list[Event] = []
         self._holds: list[Hold] = []
+        self._frozen: dict[str, list[Event]] = {}  # by site: what was due while it was stopped
         self._heap: list[tuple[float, int, Event]] = []
         self._tie = 0
 
@@ -106,6 +107,9 @@ class Scheduler:
             if event.cancelled:
                 continue
             self.now = max(self.now, event.time)
+            if self._frozen and event.site in self._frozen and _happens_inside(event):
+                self._frozen[event.site].append(event)
+                continue
             if self._holds and any(hold.matches(event) for hold in self._holds):
                 self.parked.append(event)
                 continue
@@ -127,6 +131,21 @@ class Scheduler:
         event.run()
         if self.after_each is not None:
             self.after_each(event)
+
+    def freeze(self, site: str) -> None:
+        """Nothing happens inside this site's process until `thaw`."""
+        self._frozen.setdefault(site, [])
+
+    def thaw(self, site: str, lost: Kind | None = None) -> None:
+        """What was due meanwhile happens now, in its order; nothing of the kind `lost` ever does."""
+        for event in self._frozen.pop(site, []):
+            if event.kind is lost:
+                if event.lost is not None and not event.cancelled:
+                    event.lost()
+                continue
+            event.time = self.now
+            self._tie += 1
+            heapq.heappush(self._heap, (self.now, self._tie, event))
 
     # --- by hand ---
 
@@ -172,3 +191,10 @@ class Scheduler:
             )
         if event.lost is not None:
             event.lost()
+
+
+def _happens_inside(event: Event) -> bool:
+    """Whether the event needs the process of its site. What has left it, or is done to it, does not."""
+    if event.kind in (Kind.ASK, Kind.FAULT):
+        return False
+    return event.kind is not Kind.CALL or not event.name.endswith(("answered", "out of reach"))

@@ -68,7 +68,7 @@ class SitePorts:
         def done() -> None:
             del self.at_disk[id(request)]
             errno = disk.write(request.offset, request.length, request.data, self.agent.world.rng)
-            self.session.on_local_done(request, errno, self._scheduler.now)
+            self.session.on_local_done(request, errno, self.agent.now)
 
         self._later(delay, Kind.DISK, request.op.name, done, request)
         return None
@@ -80,7 +80,7 @@ class SitePorts:
             return _fill(request, disk)
 
         def done() -> None:
-            self.session.on_local_done(request, _fill(request, disk), self._scheduler.now)
+            self.session.on_local_done(request, _fill(request, disk), self.agent.now)
 
         self._later(delay, Kind.DISK, "READ", done, request)
         return None
@@ -91,7 +91,7 @@ class SitePorts:
 
         def done() -> None:
             errno = next((errno for errno in [end() for end in ends] if errno), 0)
-            self.session.on_flushed(token, errno, self._scheduler.now)
+            self.session.on_flushed(token, errno, self.agent.now)
 
         self._later(self._delays.flush(), Kind.FLUSH, "FLUSH", done, token)
 
@@ -104,7 +104,7 @@ class SitePorts:
             found = early if early is not None else [disk.chunk(chunk) for chunk in wanted]
             contents = [content for content in found if isinstance(content, ChunkContent)]
             errno = next((errno for errno in found if isinstance(errno, int)), 0)
-            self.session.on_chunks(token, errno, [] if errno else contents, self._scheduler.now)
+            self.session.on_chunks(token, errno, [] if errno else contents, self.agent.now)
 
         self._later(self._delays.chunks(), Kind.CHUNKS, "CHUNKS", done, (volume, wanted[0], len(wanted)))
 
@@ -112,7 +112,7 @@ class SitePorts:
         self._effect("commit", token)
 
         def committed() -> None:
-            self._event(lambda: self.session.on_committed(token, self._scheduler.now))
+            self._event(lambda: self.session.on_committed(token, self.agent.now))
 
         self.agent.ledger.commit(self._delays.ledger(), changes, committed)
 
@@ -120,7 +120,7 @@ class SitePorts:
         self._effect("ask_arbiter", call.name, epoch, version)
 
         def answered(answer: Row | Refusal | None) -> None:
-            self._event(lambda: self.session.on_answer(call_id, answer, self._scheduler.now))
+            self._event(lambda: self.session.on_answer(call_id, answer, self.agent.now))
 
         self.agent.ask_arbiter(self.session_id, Ask(call, epoch, self._site, version), answered)
 
@@ -189,7 +189,7 @@ class SitePorts:
         if self._batch is None:
             delay = self._delays.batch()
             if not delay:
-                self.session.end_of_batch(self._scheduler.now)
+                self.session.end_of_batch(self.agent.now)
             else:
                 self._batch = self._scheduler.after(delay, Kind.TIMER, self._site, "batch", self._end_batch)
         self._arm()
@@ -197,26 +197,31 @@ class SitePorts:
     def _end_batch(self) -> None:
         self._batch = None
         if not self.dead:
-            self.session.end_of_batch(self._scheduler.now)
+            self.session.end_of_batch(self.agent.now)
+            self._arm()
+
+    def clock_jumped(self) -> None:
+        """Its timer is due at another moment of the world's time."""
+        if not self.dead:
             self._arm()
 
     def _arm(self) -> None:
-        deadline = self.session.deadline(self._scheduler.now)
+        deadline = self.session.deadline(self.agent.now)
         timer = self._timer
         if timer is not None and not timer.cancelled:
-            if deadline is not None and timer.time <= deadline + 1e-6:
+            if deadline is not None and timer.time <= deadline - self.agent.ahead_seconds + 1e-6:
                 return  # it looks again when it rings
             timer.cancelled = True
             self._timer = None
         if deadline is not None:
             # A little behind it, so that rounding can't make the core's comparison fail for ever.
-            delay = max(0.0, deadline - self._scheduler.now) + 1e-7
+            delay = max(0.0, deadline - self.agent.now) + 1e-7
             self._timer = self._scheduler.after(delay, Kind.TIMER, self._site, "tick", self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         if not self.dead:
-            self.session.tick(self._scheduler.now)
+            self.session.tick(self.agent.now)
             self.after()
 
     # --- the link ---
@@ -237,11 +242,13 @@ class SitePorts:
             return
         self.link = end
         number = end.number
-        self._event(lambda: self.session.on_link_up(number, self._scheduler.now))
+        self._event(lambda: self.session.on_link_up(number, self.agent.now))
 
     def take_link(self, end: End, peer_site: str) -> str | None:
         """The other site dials in: a reason to refuse, or None."""
-        reason = self.session.accept_link(end.number, peer_site, self._scheduler.now)
+        if self.agent.stopped:
+            return "nobody answers there"
+        reason = self.session.accept_link(end.number, peer_site, self.agent.now)
         if reason is None:
             self.link = end
         self.after()
@@ -252,12 +259,12 @@ class SitePorts:
         if self.dead or end is not self.link:
             return
         try:
-            self.session.on_frame(end.number, frame, self._scheduler.now)
+            self.session.on_frame(end.number, frame, self.agent.now)
         except MalformedFrame as error:
             self._effect("malformed_frame", error)
             self.agent.world.malformed += 1
             self.close_link("malformed frame")
-            self.session.on_link_lost(end.number, f"malformed frame: {error}", self._scheduler.now)
+            self.session.on_link_lost(end.number, f"malformed frame: {error}", self.agent.now)
         self.after()
 
     def on_lost(self, end: End, reason: str) -> None:
@@ -266,7 +273,7 @@ class SitePorts:
             return
         self.link = None
         self._effect("link_lost", reason)
-        self.session.on_link_lost(end.number, reason, self._scheduler.now)
+        self.session.on_link_lost(end.number, reason, self.agent.now)
         self._dial_later()
         self.after()
 

@@ -1,0 +1,6 @@
+"""Seeds that once broke a promise, each with what was wrong. They are run before all new ones.
+
+A change of what seeds draw makes others of them; what they found has a named test as well, which does not age.
+"""
+
+BUGS: dict[int, str] = {}

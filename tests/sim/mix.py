@@ -1,0 +1,155 @@
+"""What a seed is made of: how much of each kind of trouble, which calls of the operator, which hosts.
+
+Every kind has a weight of its own, drawn per seed; most kinds are absent from most seeds, so that each is seen
+with much of itself and little of the rest. `Less` takes things away from a seed that broke a promise, to see whether
+it still does.
+"""
+
+from dataclasses import dataclass, field
+from random import Random
+
+KIB = 1024
+SMALL = 320 * KIB + 512  # one extent with a short last chunk
+ONE_EXTENT = 4096 * KIB  # it can grow
+TWO_EXTENTS = 4096 * KIB + 2 * 64 * KIB
+
+FAULTS = (
+    "kill",
+    "kill both",
+    "power",
+    "power both",
+    "pause",
+    "clock",
+    "cut",
+    "half cut",
+    "partition",
+    "black hole",
+    "isolate",
+    "away",
+    "controller",
+    "disk",
+    "full",
+    "flush",
+    "ledger",
+    "rot",
+)
+OPERATIONS = ("failover", "forced", "reverse", "reverse", "stop", "sync", "sync", "sync", "extend")
+
+
+@dataclass(slots=True)
+class HostMix:
+    """One host: its volume, how many requests at once, how long it thinks (seconds)."""
+
+    volume: int
+    depth: int
+    think_seconds: float
+
+
+@dataclass(slots=True)
+class Mix:
+    """Everything that is decided before a world starts."""
+
+    sizes: list[int]
+    hosts: list[HostMix]
+    faults: dict[str, float]  # weights
+    verbs: list[str]
+    operator_share: float  # of all trouble
+    pause_seconds: float  # between two troubles, on average
+    strikes: float  # the chance that a fault comes right behind a telling event
+    repeats: float  # the chance that a controller takes a step once more
+    in_step_first: bool
+    intents_max: int
+    unanswered_bytes_max: int
+    lazy_resume: bool = field(
+        default=False
+    )  # primaries wait long for their link before they ask for a permit
+
+
+@dataclass(frozen=True, slots=True)
+class Less:
+    """What is left of a seed's trouble. None: all."""
+
+    without: frozenset[str] = frozenset()  # faults and operator calls
+    troubles_most: int | None = None
+    requests_most: int | None = None  # per host
+    hosts_most: int | None = None
+
+    def text(self) -> str:
+        """As `Less.read` takes it."""
+        words = [f"without={'+'.join(sorted(self.without)).replace(' ', '_')}"] if self.without else []
+        for name in ("troubles_most", "requests_most", "hosts_most"):
+            value = getattr(self, name)
+            if value is not None:
+                words.append(f"{name.removesuffix('_most')}={value}")
+        return ",".join(words)
+
+    @classmethod
+    def read(cls, text: str) -> "Less":
+        """:raises ValueError: it is not of the form `without=a+b,troubles=1,requests=2,hosts=3`."""
+        values = dict(word.split("=", 1) for word in text.split(",") if word)
+        without = frozenset(name.replace("_", " ") for name in values.pop("without", "").split("+") if name)
+        numbers = {f"{name}_most": int(value) for name, value in values.items()}
+        if unknown := numbers.keys() - {"troubles_most", "requests_most", "hosts_most"}:
+            raise ValueError(f"unknown: {sorted(unknown)}")
+        return cls(without, **numbers)
+
+
+ALL = Less()
+
+
+def draw(rng: Random) -> Mix:
+    """The mix of one seed."""
+    sizes = [rng.choice((SMALL, SMALL, TWO_EXTENTS, ONE_EXTENT)) for _ in range(rng.choice((1, 1, 2, 3)))]
+    hosts = [
+        HostMix(volume, rng.choice((1, 2, 4, 8)), rng.choice((0.005, 0.02, 0.06)))
+        for volume in range(len(sizes))
+        for _ in range(rng.choice((1, 1, 2)))
+    ]
+    chosen = rng.sample(FAULTS, rng.randint(1, 5))
+    mix = Mix(
+        sizes=sizes,
+        hosts=hosts,
+        faults={name: rng.choice((0.2, 1.0, 3.0)) for name in chosen},
+        verbs=rng.sample(OPERATIONS, rng.randint(1, len(OPERATIONS))),
+        operator_share=rng.choice((0.0, 0.2, 0.5)),
+        pause_seconds=rng.choice((0.05, 0.15, 0.4)),
+        strikes=rng.choice((0.0, 0.01, 0.04)),
+        repeats=rng.choice((0.0, 0.2)),
+        in_step_first=rng.random() < 0.8,
+        intents_max=rng.choice((1, 2, 4)),
+        unanswered_bytes_max=rng.choice((64, 1024)) * KIB,
+    )
+    _focus(mix, rng)
+    return mix
+
+
+def _focus(mix: Mix, rng: Random) -> None:
+    """Half of all seeds are about one thing, so that its narrow moments come often."""
+
+    def only(*names: str) -> None:
+        mix.faults = {name: rng.choice((0.5, 1.0, 2.0)) for name in names}
+
+    subjects = ["roles", "link", "disks", "resume", "restart", None, None, None]
+    if len(mix.sizes) > 1:
+        subjects.append("members")
+    match rng.choice(subjects):
+        case "roles":
+            mix.verbs, mix.operator_share, mix.pause_seconds = ["next"], 0.7, 0.05
+            only(*rng.sample(["kill", "power", "cut", "partition", "controller", "pause"], 2))
+        case "link":
+            only("cut", rng.choice(("kill", "power", "black hole", "half cut")))
+            mix.pause_seconds = 0.03
+        case "resume":
+            # Short cuts of a session in step, with calls of the arbiter on their way.
+            only("cut", "half cut", *rng.sample(["controller", "kill", "pause"], 1))
+            mix.pause_seconds, mix.lazy_resume, mix.operator_share = 0.1, True, rng.choice((0.0, 0.1))
+        case "restart":
+            only(*rng.sample(["kill", "power", "kill both", "power both"], 2), "controller", "disk")
+            mix.pause_seconds, mix.operator_share = 0.25, 0.1
+        case "disks":
+            only("disk", "cut", rng.choice(("flush", "power", "kill", "full")))
+            mix.pause_seconds = 0.05
+        case "members":
+            # Nothing that lets go of answered writes: all volumes are of one history.
+            mix.verbs = ["regroup", "regroup", "sync", "sync", "sync", "extend"]
+            only(*rng.sample(["kill", "kill both", "cut", "partition", "black hole", "controller"], 2))
