@@ -106,6 +106,11 @@ class IdentitySettings:
     token_seconds: float = 8 * 3600  # a working day; a client takes a new one by itself
     password_checks_max: int = 4  # at once: each takes 64 MiB and a core for a tenth of a second
     password_checks_waiting_max: int = 64  # more would only wait longer than a client does
+    # Wrong passwords of one user: so many are free, then each makes the next attempt wait, twice as long every time.
+    lockout_free_failures: int = 5  # people mistype
+    lockout_seconds_min: float = 1.0
+    lockout_seconds_max: float = 60.0  # some 1500 guesses a day; longer would be a way to keep the user out
+    lockout_forget_seconds: float = 900.0  # after the last wrong one
     admin_username: str = "admin"  # the first user, made at first start
     admin_project: str = "admin"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.api.harness import CONTROL_TOKEN, Api, config_in, open_api
+from tests.databases import database_url, postgresql_server, postgresql_url, sqlite_url
 from tests.operations.fake_agent import FakeWorld
 from tests.quiet import quiet
 
@@ -16,7 +17,18 @@ from bilocate.operations.agents import AgentClient
 from bilocate.operations.settings import settings_of
 from bilocate.store.database import Database
 
-__all__ = ["anyio_backend", "api", "door", "first_start", "quiet", "world"]
+__all__ = [
+    "anyio_backend",
+    "api",
+    "database_url",
+    "door",
+    "first_start",
+    "postgresql_server",
+    "postgresql_url",
+    "quiet",
+    "sqlite_url",
+    "world",
+]
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, inspect, select, text
 
 from bilocate.store import schema
 from bilocate.store.database import Database, DatabaseUnavailable
+from bilocate.store.identity_models import LoginFailure, User
 from bilocate.store.models import Attachment, AttachmentStatus, Volume
 from bilocate.store.schema import differences, metadata, upgrade
 
@@ -91,6 +92,36 @@ def test_an_upgrade_from_the_first_release_keeps_what_there_is(database_url: str
             assert found is not None
             assert (found.size_gib, found.tags) == (1, None)
             db.add_all(Attachment(volume_id="v", project_id="p", kind=kept.kind) for _ in range(2))
+        await database.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("revision", [FIRST_RELEASE, "b7c1d04e52f9", "c4f2a9d17be3"])
+def test_an_upgrade_from_every_older_schema_keeps_users_and_counts_passwords(
+    database_url: str, revision: str
+) -> None:
+    def fill(connection: Connection) -> None:
+        command.upgrade(schema._config(connection), revision)
+        off = "TRUE" if connection.dialect.name == "postgresql" else "1"
+        connection.execute(
+            text(f"INSERT INTO domains VALUES ('default', 'Default', '', {off}, :noon, NULL)"), {"noon": NOON}
+        )
+        columns = "id, domain_id, name, password_hash, description, enabled, created_at"
+        values = f"'u', 'default', 'n', 'h', '', {off}, :noon"
+        connection.execute(text(f"INSERT INTO users ({columns}) VALUES ({values})"), {"noon": NOON})
+
+    async def run() -> None:
+        database = Database(database_url)
+        async with database.writing() as db:
+            await (await db.connection()).run_sync(fill)
+        await upgrade(database)
+        assert await differences(database) == []
+        async with database.writing() as db:
+            user = await db.get(User, "u")
+            assert user is not None
+            assert (user.name, user.password_hash, user.enabled) == ("n", "h", True)
+            db.add(LoginFailure(subject="s", failures=1, failed_at=NOON))
         await database.close()
 
     asyncio.run(run())

@@ -89,7 +89,7 @@ def build_app(parts: Parts, passwords: Passwords) -> Gate:
     :raises KeyFileError: the authenticating proxy's secret can't be read.
     """
     metrics = Metrics()
-    login = Login(parts.database, passwords, parts.config.identity.token_seconds)
+    login = Login(parts.database, passwords, parts.config.identity)
     routes = [
         *version_routes(parts),
         *health_routes(parts, metrics),

@@ -42,9 +42,9 @@ def checked_text(key: str, value: Any, bytes_max: int = TEXT_BYTES_MAX) -> str:
     return value
 
 
-def required_text(values: Mapping[str, Any], key: str) -> str:
+def required_text(values: Mapping[str, Any], key: str, bytes_max: int = TEXT_BYTES_MAX) -> str:
     """A text that must be there and not empty."""
-    found = text(values, key)
+    found = text(values, key, bytes_max)
     if not found:
         raise malformed(f"{key} is missing")
     return found

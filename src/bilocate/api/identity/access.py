@@ -50,3 +50,9 @@ def require_admin(caller: Caller) -> None:
     """:raises Problem: 403."""
     if not caller.is_admin:
         raise Problem(403, "this needs the role admin", NO_ROLE)
+
+
+def require_owner(caller: Caller, user_id: str) -> None:
+    """:raises Problem: 403 for what belongs to another user; an admin may."""
+    if caller.user_id != user_id and not caller.is_admin:
+        raise Problem(403, "this is another user's: it needs the role admin", NO_ROLE)

@@ -7,8 +7,10 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bilocate.api.codes import BAD_TOKEN, Problem, malformed
+from bilocate.api.identity.attempts import Attempts, subject_of
 from bilocate.api.identity.passwords import Passwords
 from bilocate.api.identity.tokens import Scope, find_project, find_token, hash_of, issue_token, roles_of
+from bilocate.config import IdentitySettings
 from bilocate.store.database import Database
 from bilocate.store.identity_models import Domain, Project, Token, User
 
@@ -21,12 +23,18 @@ class Login:
 
     database: Database
     passwords: Passwords
-    token_seconds: float
+    settings: IdentitySettings
+
+    @property
+    def attempts(self) -> Attempts:
+        """The count of wrong passwords."""
+        return Attempts(self.database, self.settings)
 
     async def authenticate(self, body: dict[str, Any]) -> str:
         """A new token's secret.
 
-        :raises Problem: 400 malformed, 401 not who it says or no role where it wants to, 501 unknown method.
+        :raises Problem: 400 malformed, 401 not who it says or no role where it wants to, 429 after too many wrong
+            passwords, 501 unknown method.
         """
         auth = _object(body, "auth")
         identity = _object(auth, "identity", "auth.")
@@ -47,7 +55,7 @@ class Login:
             if user is None or (parent_secret is not None and parent is None):
                 _refuse()
             scope = await _scope(db, user, auth.get("scope"))
-            return await issue_token(db, user, scope, methods, self.token_seconds, parent)
+            return await issue_token(db, user, scope, methods, self.settings.token_seconds, parent)
 
     async def _by_password(self, given: dict[str, Any]) -> str:
         asked = _object(given, "user", "auth.identity.password.")
@@ -56,9 +64,24 @@ class Login:
             statement = select(User).join(Domain, Domain.id == User.domain_id)
             conditions = (_user_condition(asked), User.enabled, Domain.enabled)
             user = (await db.scalars(statement.where(*conditions))).one_or_none()
-        if not await self.passwords.matches(user.password_hash if user else None, password) or user is None:
-            _refuse()
+        subject = subject_of(user.id) if user else _subject(asked)
+        await self._check(subject, user.password_hash if user else None, password)
+        assert user is not None  # without a user no password is right
         return user.id
+
+    async def check_password(self, user_id: str, kept: str, password: str) -> None:
+        """Returns when it is the user's password.
+
+        :raises Problem: 401 when it is not, 429 after too many wrong ones, 503 when too many checks are waiting.
+        """
+        await self._check(subject_of(user_id), kept, password)
+
+    async def _check(self, subject: str, kept: str | None, password: str) -> None:
+        await self.attempts.require_turn(subject)
+        if not await self.passwords.matches(kept, password):
+            await self.attempts.failed(subject)
+            _refuse()
+        await self.attempts.succeeded(subject)
 
     async def _by_token(self, secret: str) -> str:
         found = await find_token(self.database, secret)
@@ -83,6 +106,14 @@ def _user_condition(asked: dict[str, Any]) -> ColumnElement[bool]:
     name = _text(asked, "name", "auth.identity.password.user.")
     domain = _object(asked, "domain", "auth.identity.password.user.")
     return (User.name == name) & _domain_condition(domain, "auth.identity.password.user.domain.")
+
+
+def _subject(asked: dict[str, Any]) -> str:
+    """For a user that there is not: what was asked for."""
+    if "id" in asked:
+        return subject_of("id", asked["id"])
+    domain = asked["domain"]
+    return subject_of("name", asked["name"], str(domain.get("id")), str(domain.get("name")))
 
 
 def _domain_condition(asked: dict[str, Any], where: str) -> ColumnElement[bool]:

@@ -1,6 +1,7 @@
 """Checking passwords: slow on purpose, so off the event loop and only a few at once."""
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -26,7 +27,8 @@ class Passwords:
         self._threads = ThreadPoolExecutor(settings.password_checks_max, thread_name_prefix="password")
         self._room = settings.password_checks_max + settings.password_checks_waiting_max
         self._under_way = 0
-        self._decoy: str | None = None
+        # Of something that nobody knows, and made now: the first login must take no longer than the others.
+        self._decoy = self._hasher.hash(secrets.token_bytes(16))
 
     def close(self) -> None:
         """End the threads."""
@@ -37,24 +39,22 @@ class Passwords:
         return await self._run(lambda: self._hasher.hash(password.encode(errors="replace")))
 
     async def matches(self, kept: str | None, password: str) -> bool:
-        """Whether it is the password. Without a user (`kept` None) it takes as long, and is never right:
-        the time must not tell which users there are.
+        """Whether it is the password. Without a user or a password (`kept` None or empty) it takes as long, and is
+        never right: the time must not tell which users there are.
 
         :raises Problem: 503 when too many checks are waiting.
         """
         raw = password.encode(errors="replace")
         if len(raw) > PASSWORD_BYTES_MAX:
-            return False
+            kept, raw = None, b""  # nobody has such a password; and being refused costs time all the same
         return await self._run(lambda: self._verify(kept, raw))
 
     def _verify(self, kept: str | None, raw: bytes) -> bool:
-        if kept is None and self._decoy is None:
-            self._decoy = self._hasher.hash(b"decoy")
         try:
-            self._hasher.verify(kept or self._decoy or "", raw)
+            self._hasher.verify(kept or self._decoy, raw)
         except (VerificationError, InvalidHashError):
             return False
-        return kept is not None
+        return bool(kept)
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._under_way >= self._room:

@@ -12,7 +12,9 @@ from starlette.routing import BaseRoute, Route
 from bilocate.api.bodies import read_object
 from bilocate.api.codes import BAD_TOKEN, NO_ROLE, Problem, not_yet
 from bilocate.api.context import Parts
+from bilocate.api.identity.admin_path import PREFIX
 from bilocate.api.identity.login import Login
+from bilocate.api.identity.management import managed_paths
 from bilocate.api.identity.tokens import TokenView, find_token, projects_of, revoke_token
 from bilocate.api.identity.views import (
     catalog_view,
@@ -24,20 +26,8 @@ from bilocate.api.open_path import OpenHandler, OpenPath
 
 audit = structlog.get_logger("bilocate.audit", audit=True)
 
-PREFIX = "/identity/v3"
-
-# Kept for the release that manages users by HTTP.
-NOT_YET = (
-    "projects",
-    "users",
-    "roles",
-    "role_assignments",
-    "domains",
-    "groups",
-    "services",
-    "endpoints",
-    "regions",
-)
+# What this service has no use for; domains can be looked at.
+NOT_YET = ("groups", "services", "endpoints", "regions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +91,9 @@ class Identity:
         return JSONResponse({"catalog": self._catalog(asking), "links": links})
 
     async def not_yet(self, request: Request) -> Response:
-        """Users, projects and roles by HTTP."""
+        """What can't be managed here."""
         await self._asking(request)
-        raise not_yet("managing users, projects and roles")
+        raise not_yet("managing groups, services, endpoints, regions and further domains")
 
     def _described(self, request: Request, view: TokenView, secret: str, status: int) -> Response:
         catalog = None if "nocatalog" in request.query_params else self._catalog(view)
@@ -154,4 +144,10 @@ def identity_routes(identity: Identity) -> list[BaseRoute]:
     }
     later = dict.fromkeys(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), identity.not_yet)
     unbuilt = {f"{PREFIX}/{noun}{rest}": later for noun in NOT_YET for rest in ("", "/{rest:path}")}
-    return [Route(path, OpenPath(path, methods)) for path, methods in {**table, **unbuilt}.items()]
+    managed: dict[str, dict[str, OpenHandler]] = {
+        f"{PREFIX}/{path}": dict(methods)
+        for path, methods in managed_paths(identity.parts, identity.login).items()
+    }
+    for path, methods in (("domains", ("POST",)), ("domains/{id}", ("PATCH", "DELETE"))):
+        managed[f"{PREFIX}/{path}"] |= dict.fromkeys(methods, identity.not_yet)
+    return [Route(path, OpenPath(path, methods)) for path, methods in {**table, **managed, **unbuilt}.items()]

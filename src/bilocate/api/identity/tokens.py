@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bilocate.store.columns import utc_now
@@ -152,6 +152,11 @@ async def revoke_token(db: AsyncSession, token: Token) -> None:
     """End a token now; with the first of a chain, every one that was made from it or from those."""
     family = or_(Token.secret_hash == token.secret_hash, Token.parent_audit_id == token.audit_id)
     await db.execute(update(Token).where(family, Token.revoked_at.is_(None)).values(revoked_at=utc_now()))
+
+
+async def end_tokens(db: AsyncSession, *which: ColumnElement[bool]) -> None:
+    """End all that fit, now and on every controller."""
+    await db.execute(update(Token).where(*which, Token.revoked_at.is_(None)).values(revoked_at=utc_now()))
 
 
 def _audit_id() -> str:

@@ -1,11 +1,11 @@
 """The identity service's answers: its words are Keystone's, and none of them is used elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from bilocate.api.identity.tokens import TokenView
-from bilocate.store.identity_models import Domain, Project
+from bilocate.store.identity_models import Domain, Project, Role, User
 
 Json = dict[str, Any]
 
@@ -73,11 +73,11 @@ def catalog_view(public_url: str, region: str, project_id: str | None) -> list[J
     return found
 
 
-def projects_view(projects: Sequence[Project], base_url: str) -> Json:
+def projects_view(projects: Sequence[Project], base_url: str, path: str = "auth/projects") -> Json:
     """The projects a user may ask a token for."""
     return {
         "projects": [project_view(project, base_url) for project in projects],
-        "links": {"self": f"{base_url}/auth/projects", "previous": None, "next": None},
+        "links": {"self": f"{base_url}/{path}", "previous": None, "next": None},
     }
 
 
@@ -95,6 +95,70 @@ def project_view(project: Project, base_url: str) -> Json:
         "options": {},
         "links": {"self": f"{base_url}/projects/{project.id}"},
     }
+
+
+def user_view(user: User, base_url: str) -> Json:
+    """One user; nothing of the password."""
+    return {
+        "id": user.id,
+        "name": user.name,
+        "domain_id": user.domain_id,
+        "default_project_id": user.default_project_id,
+        "description": user.description,
+        "email": user.email,
+        "enabled": user.enabled,
+        "password_expires_at": None,
+        "options": {},
+        "links": {"self": f"{base_url}/users/{user.id}"},
+    }
+
+
+def role_view(role: Role, base_url: str) -> Json:
+    """One role; roles are of no domain."""
+    return {
+        "id": role.id,
+        "name": role.name,
+        "domain_id": None,
+        "description": role.description,
+        "options": {},
+        "links": {"self": f"{base_url}/roles/{role.id}"},
+    }
+
+
+def domain_view(domain: Domain, base_url: str) -> Json:
+    """One domain."""
+    return {
+        "id": domain.id,
+        "name": domain.name,
+        "description": domain.description,
+        "enabled": domain.enabled,
+        "tags": [],
+        "options": {},
+        "links": {"self": f"{base_url}/domains/{domain.id}"},
+    }
+
+
+def assignment_view(
+    role: Role,
+    user: User,
+    project: Project | None,
+    domain: Domain | None,
+    domains: Mapping[str, Domain] | None,
+    base_url: str,
+) -> Json:
+    """Who has which role where; with names when the `domains` by their ids are given."""
+    place, kind = (project, "project") if project is not None else (domain, "domain")
+    assert place is not None
+    told_role: Json = {"id": role.id}
+    told_user: Json = {"id": user.id}
+    told_place: Json = {"id": place.id}
+    if domains is not None:
+        told_role["name"], told_user["name"], told_place["name"] = role.name, user.name, place.name
+        told_user["domain"] = _domain(domains[user.domain_id])
+        if isinstance(place, Project):
+            told_place["domain"] = _domain(domains[place.domain_id])
+    url = f"{base_url}/{kind}s/{place.id}/users/{user.id}/roles/{role.id}"
+    return {"role": told_role, "user": told_user, "scope": {kind: told_place}, "links": {"assignment": url}}
 
 
 def version_view(base_url: str) -> Json:
