@@ -1,5 +1,6 @@
 """What verbs and helpers of this package share: one of each per controller."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bilocate.operations.agents import AgentClient
@@ -20,3 +21,4 @@ class Context:
     observer: Observer
     reconciler: Reconciler
     journal: Journal
+    clock: Callable[[], float]  # monotonic seconds of this process

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +43,11 @@ class SiteReport:
 class Observer:
     """Keeps one `SiteReport` per site. Only one question per site is under way."""
 
-    def __init__(self, agents: AgentClient, settings: Settings) -> None:
+    def __init__(
+        self, agents: AgentClient, settings: Settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._agents = agents
+        self._clock = clock
         self._timing = settings.timing
         self._sites = list(settings.sites)
         self._reports = {site: SiteReport(site, float("-inf"), None) for site in self._sites}
@@ -76,7 +79,7 @@ class Observer:
 
     async def fresh(self, site: str, max_age: float = 0.0) -> SiteReport:
         """A report of a question asked at most `max_age` seconds ago; with 0, from now on."""
-        wanted_from = time.monotonic() - max_age
+        wanted_from = self._clock() - max_age
         if self._reports[site].asked_at >= wanted_from:
             return self._reports[site]
         async with self._asking[site]:
@@ -100,7 +103,7 @@ class Observer:
     def _silence(self, site: str) -> float:
         """For how many seconds the question that is under way has not been answered."""
         since = self._asked_since[site]
-        return 0.0 if since is None else time.monotonic() - since
+        return 0.0 if since is None else self._clock() - since
 
     async def _keep_asking(self, site: str) -> None:
         while True:
@@ -111,7 +114,7 @@ class Observer:
             await asyncio.sleep(self._timing.observe_every_seconds)
 
     async def _ask(self, site: str) -> None:
-        self._asked_since[site] = asked_at = time.monotonic()
+        self._asked_since[site] = asked_at = self._clock()
         try:
             status = await self._agents.status(site, self._timing.observe_timeout_seconds)
             report = SiteReport(site, asked_at, status)

@@ -7,7 +7,6 @@ ever, because without it nothing can be decided.
 
 import asyncio
 import contextlib
-import time
 
 import structlog
 
@@ -68,7 +67,7 @@ class Runner:
             self._carry_after(before, operation), name=f"{operation.verb} {operation.id}"
         )
         self._carrying[operation.id] = task
-        self._held_at[operation.id] = time.monotonic()
+        self._held_at[operation.id] = self._context.clock()
         task.add_done_callback(lambda done: self._carried(operation, done))
 
     def keep(self, task: "asyncio.Task[None]") -> None:
@@ -78,16 +77,16 @@ class Runner:
 
     async def finished(self, operation_id: str, timeout: float) -> OperationStatus | None:
         """The final status, or None when there is none within `timeout` seconds."""
-        deadline = time.monotonic() + timeout
+        deadline = self._context.clock() + timeout
         while True:
             task = self._carrying.get(operation_id)
-            left = max(0.0, deadline - time.monotonic())
+            left = max(0.0, deadline - self._context.clock())
             if task is not None:
                 await asyncio.wait([task], timeout=left)
             operation = await self._journal.find(operation_id)
             if operation is None or operation.status not in UNFINISHED:
                 return None if operation is None else operation.status
-            if time.monotonic() >= deadline:
+            if self._context.clock() >= deadline:
                 return None
             await asyncio.sleep(min(left, self._timing.wait_poll_seconds))
 
@@ -156,7 +155,7 @@ class Runner:
         except Exception as error:
             raise StepFailed(step, error) from error
         run.results[step.name] = result
-        self._held_at[run.operation.id] = time.monotonic()
+        self._held_at[run.operation.id] = self._context.clock()
         log.info("step_done", step=step.name)
         if last:
             run.operation.status = OperationStatus.SUCCEEDED
@@ -170,13 +169,13 @@ class Runner:
         if patience is None:
             past = verb.is_past_return(run.results)
             patience = self._timing.forward_patience_seconds if past else self._timing.before_patience_seconds
-        deadline = time.monotonic() + patience
+        deadline = self._context.clock() + patience
         pause = self._timing.backoff_first_seconds
         while True:
             try:
                 return await step.do(run) or {}
             except OutOfReach as error:
-                if time.monotonic() + pause >= deadline:
+                if self._context.clock() + pause >= deadline:
                     raise StepFailed(step, error) from error
                 log.info("step_waits", step=step.name, error=str(error))
             except DatabaseUnavailable:
@@ -245,14 +244,14 @@ class Runner:
         """`undo`, until it is done or there is no hope; what then is left is settled later (see `settle`)."""
         if step.undo is None:
             return
-        deadline = time.monotonic() + self._timing.undo_patience_seconds
+        deadline = self._context.clock() + self._timing.undo_patience_seconds
         pause = self._timing.backoff_first_seconds
         while True:
             try:
                 await step.undo(run)
                 return
             except OutOfReach as error:
-                if time.monotonic() + pause >= deadline:
+                if self._context.clock() + pause >= deadline:
                     log.warning("undo_left_over", step=step.name, error=str(error))
                     return
             except DatabaseUnavailable:
@@ -271,9 +270,9 @@ class Runner:
         What has been lost is not changed in any case (see `Journal.guard`); this spares the sites a late word.
         """
         held_at = self._held_at.get(run.operation.id, 0.0)
-        if time.monotonic() - held_at > self._timing.lease_seconds / 2:
+        if self._context.clock() - held_at > self._timing.lease_seconds / 2:
             await self._journal.hold(run.operation)
-            self._held_at[run.operation.id] = time.monotonic()
+            self._held_at[run.operation.id] = self._context.clock()
 
     async def _keep_watch(self) -> None:
         beat_every = self._timing.lease_seconds / 3
@@ -281,9 +280,9 @@ class Runner:
         starting = True
         while True:
             try:
-                if time.monotonic() >= next_beat:
+                if self._context.clock() >= next_beat:
                     await self._journal.heartbeat(list(self._carrying))
-                    next_beat = time.monotonic() + beat_every
+                    next_beat = self._context.clock() + beat_every
                 # An earlier life has ended when this one starts; later, who bears this name is another controller.
                 for operation in await self._journal.claim(earlier_lives=starting):
                     log.info("operation_taken_over", operation=operation.id, verb=operation.verb)

@@ -8,7 +8,7 @@ await operations.perform("failover", group_id, {}, project_id=..., requested_by=
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bilocate.domain.errors import BilocateError
@@ -47,15 +47,19 @@ class Operations:
         settings: Settings,
         injection: Injection | None = None,
         agents: AgentClient | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`injection` and `agents` are for tests: the environment's, and the network's, otherwise."""
+        """`injection`, `agents` and `clock` are for tests: the environment's, the network's and the system's
+        otherwise."""
         self.database = database
         self.settings = settings
         self.agents = agents or AgentClient(settings)
-        self.observer = Observer(self.agents, settings)
+        self.observer = Observer(self.agents, settings, clock)
         self.reconciler = Reconciler(database, self.agents, self.observer, settings)
         self.journal = Journal(database, settings)
-        self.context = Context(database, settings, self.agents, self.observer, self.reconciler, self.journal)
+        self.context = Context(
+            database, settings, self.agents, self.observer, self.reconciler, self.journal, clock
+        )
         self.runner = Runner(self.context, injection or Injection.from_environment())
         self.reconciler.on_leftover = self._settle
         self.attachments = Attachments(self.context)
@@ -103,7 +107,7 @@ class Operations:
         """
         if verb not in all_verbs():
             raise Invalid(f"there is no verb {verb!r}: choose one of {', '.join(sorted(all_verbs()))}")
-        deadline = time.monotonic() + BUSY_WAIT_SECONDS
+        deadline = self.context.clock() + BUSY_WAIT_SECONDS
         while True:
             try:
                 operation = await verb_named(verb).begin(
@@ -118,7 +122,7 @@ class Operations:
 
     async def _soon_free(self, busy: TargetBusy | Settling, deadline: float) -> bool:
         """Whether it is worth trying again: what is in the way is brief, and has been waited for."""
-        left = deadline - time.monotonic()
+        left = deadline - self.context.clock()
         if left <= 0:
             return False
         if isinstance(busy, Settling):

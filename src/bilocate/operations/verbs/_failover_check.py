@@ -1,7 +1,6 @@
 """What a failover wants to know before it begins, and between its rounds."""
 
 import asyncio
-import time
 
 from sqlalchemy import select
 
@@ -65,15 +64,15 @@ async def how_far_behind(context: Context, session: Session) -> Json:
     return {
         "seconds": seconds,
         "bytes": sum(int(volume.get("dirty_bytes") or 0) for volume in actual.get("volumes", [])),
-        "bytes_known_seconds_ago": round(time.monotonic() - answer.asked_at, 3),
+        "bytes_known_seconds_ago": round(context.clock() - answer.asked_at, 3),
     }
 
 
 async def wait_for_in_sync(context: Context, session_id: str) -> None:
     """Returns as soon as the row is in sync, or after a while all the same."""
-    deadline = time.monotonic() + IN_SYNC_SECONDS
+    deadline = context.clock() + IN_SYNC_SECONDS
     query = select(Session.state).where(Session.id == session_id)
-    while time.monotonic() < deadline:
+    while context.clock() < deadline:
         async with context.database.reading() as db:
             if (await db.execute(query)).scalar_one_or_none() is RowState.IN_SYNC:
                 return

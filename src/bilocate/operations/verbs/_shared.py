@@ -1,7 +1,6 @@
 """What several verbs need: asking sites, reading members, moving roles, waiting for an agent."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any, TypeVar
@@ -138,20 +137,20 @@ async def wait_for_half(
     :raises StepTimedOut: it did not within `seconds`, or its agent was silent for `silence_seconds`.
     """
     timing = context.settings.timing
-    began = heard = now = time.monotonic()
+    began = heard = now = context.clock()
     silence = seconds if silence_seconds is None else silence_seconds
     pause = timing.wait_poll_seconds
     seen = "no answer"
     while True:
         try:
             actual = await context.agents.session(site, session_id)
-            heard = time.monotonic()
+            heard = context.clock()
             if actual is not None and condition(actual):
                 return actual
             seen = describe(actual)
         except OutOfReach as error:
             seen = str(error)
-        now = time.monotonic()
+        now = context.clock()
         if now - began >= seconds or now - heard >= silence:
             raise StepTimedOut(what, round(now - began, 1), seen)
         await asyncio.sleep(pause)
