@@ -33,7 +33,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --ignore=tests/real $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore=tests/real --ignore=tests/clients $(PYTEST_ARGS)
 
 test: lint system-packages
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -1,0 +1,94 @@
+"""One installation for all published clients, and a way to run them as their users do."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.clients.environment import clients_environment
+from tests.real.harness.installation import Installation
+from tests.real.harness.waiting import wait_for
+
+from bilocate.cli.credentials import read_openrc
+
+CLIENT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs a client's program with the first admin's openrc in its environment."""
+
+    installation: Installation
+    programs: Path
+    home: Path
+
+    @property
+    def openrc(self) -> dict[str, str]:
+        """The first admin's credentials."""
+        return read_openrc(self.installation.layout.root / "openrc")
+
+    def run(self, *words: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """One command, whatever its end."""
+        mine = {key: value for key, value in os.environ.items() if key != "PYTHONPATH" and key[:3] != "OS_"}
+        mine |= self.openrc | {"HOME": str(self.home), "COLUMNS": "200", **(environment or {})}
+        program, *rest = words
+        return subprocess.run(
+            [self.programs / program, *rest],
+            env=mine,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=CLIENT_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def text(self, *words: str) -> str:
+        """What a command that must succeed has printed."""
+        done = self.run(*words)
+        assert done.returncode == 0, f"{' '.join(words)} ended with {done.returncode}: {done.stderr[-3000:]}"
+        return done.stdout
+
+    def json(self, *words: str) -> Any:
+        """The same, as the client's JSON."""
+        return json.loads(self.text("openstack", *words, "-f", "json"))
+
+    def table(self, *words: str) -> dict[str, list[str]]:
+        """What the cinder client, which knows no JSON, shows: rows by what stands first in them."""
+        lines = [line for line in self.text("cinder", *words).splitlines() if line.startswith("| ")]
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+        return {row[0]: row[1:] for row in rows}
+
+    def settled(self, volume_id: str, status: str = "available", size: int = 0) -> None:
+        """Wait until a volume is so, asking by our own client: each of theirs takes a second."""
+
+        def fits() -> bool:
+            seen = self.installation.client.volume(volume_id)
+            return seen["status"] == status and seen["size"] == (size or seen["size"])
+
+        wait_for(f"status {status} of {volume_id}", fits)
+
+
+@pytest.fixture(scope="session")
+def clients() -> Path:
+    """The directory of the environment that has the clients."""
+    return clients_environment()
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A controller and two agents, for all tests of clients."""
+    made = Installation(tmp_path_factory.mktemp("installation"))
+    try:
+        made.up()
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.fixture(scope="session")
+def shell(installation: Installation, clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return Shell(installation, clients / "bin", tmp_path_factory.mktemp("home"))

@@ -1,0 +1,98 @@
+"""python-openstackclient, as published, against a real controller."""
+
+from tests.clients.conftest import Shell
+from tests.real.harness.waiting import wait_for
+
+from bilocate.domain.geometry import GIB
+
+
+def test_a_token_is_issued_and_the_catalogue_is_told(shell: Shell) -> None:
+    token = shell.json("token", "issue")
+    assert token["project_id"] == shell.openrc["OS_PROJECT_ID"]
+    types = {service["Type"] for service in shell.json("catalog", "list")}
+    assert types == {"identity", "volumev2", "volumev3", "block-storage", "evs"}
+
+
+def test_zones_types_and_versions_are_listed(shell: Shell) -> None:
+    zones = shell.json("availability", "zone", "list", "--volume")
+    assert [(zone["Zone Name"], zone["Zone Status"]) for zone in zones] == [
+        ("az1", "available"),
+        ("az2", "available"),
+    ]
+    assert [kind["Name"] for kind in shell.json("volume", "type", "list")] == ["standard"]
+    assert shell.json("volume", "type", "show", "standard")["is_public"] is True
+    versions = {
+        (row["Service Type"], row["Version"]): row["Max Microversion"]
+        for row in shell.json("versions", "show")
+    }
+    assert versions["block-storage", "2.0"] is None
+    assert versions["block-storage", "3.0"] == "3.44"
+
+
+def test_a_volume_from_its_creation_to_its_end(shell: Shell) -> None:
+    made = shell.json(
+        "volume", "create", "orders", "--size", "1", "--availability-zone", "az2",
+        "--description", "Bestellungen für Zürich", "--property", "owner=shop",
+    )  # fmt: skip
+    assert (made["status"], made["size"], made["availability_zone"]) == ("creating", 1, "az2")
+    shell.settled(made["id"], status="available")
+
+    shell.text("openstack", "volume", "set", "--name", "orders-2", "--property", "tier=1", made["id"])
+    shell.text("openstack", "volume", "unset", "--property", "owner", "orders-2")
+    seen = shell.json("volume", "show", "orders-2")
+    assert seen["properties"] == {"tier": "1"}
+    assert seen["description"] == "Bestellungen für Zürich"
+
+    shell.text("openstack", "volume", "set", "--size", "2", "orders-2")
+    shell.settled(made["id"], status="available", size=2)
+    assert shell.installation.volume_file("az2", made["id"]).stat().st_size == 2 * GIB
+
+    listed = shell.json("volume", "list", "--long", "--name", "orders-2")
+    assert [(row["ID"], row["Size"], row["Type"]) for row in listed] == [(made["id"], 2, "standard")]
+    assert shell.json("volume", "list", "--status", "in-use") == []
+
+    shell.text("openstack", "volume", "delete", "orders-2")
+    wait_for("end of the volume", lambda: not shell.json("volume", "list", "--name", "orders-2"))
+    refused = shell.run("openstack", "volume", "show", "orders-2")
+    assert refused.returncode == 1
+    assert "No Volume found for orders-2" in refused.stderr
+
+
+def test_a_refusal_is_shown_in_the_apis_words(shell: Shell) -> None:
+    refused = shell.run(
+        "openstack", "volume", "create", "nowhere", "--size", "1", "--availability-zone", "az9"
+    )
+    assert refused.returncode == 1
+    assert "az9" in refused.stderr
+
+
+def test_limits_quotas_and_the_summary_are_shown(shell: Shell) -> None:
+    limits = {row["Name"]: row["Value"] for row in shell.json("limits", "show", "--absolute")}
+    assert limits["max_total_volumes"] == -1
+    assert limits["total_volumes_used"] >= 0
+    assert shell.text("openstack", "limits", "show", "--rate").strip() == ""
+    quotas = {row["Resource"]: row["Limit"] for row in shell.json("quota", "show", "--volume")}
+    assert quotas["volumes"] == -1
+    assert quotas["replication_consistency_groups"] == -1
+    assert set(shell.json("volume", "summary")) >= {"Total Count", "Total Size"}
+
+
+def test_an_attachment_with_its_hosts_connector(shell: Shell) -> None:
+    volume = shell.json("volume", "create", "attached", "--size", "1", "--availability-zone", "az1")
+    shell.settled(volume["id"], status="available")
+    version = ("--os-volume-api-version", "3.44")
+    # The OpenStack client wants a server of the compute service here, which there is none of: the other
+    # published client makes the attachment, and this one lists, shows and ends it.
+    made = shell.table(*version, "attachment-create", "attached")
+    attachment = made["id"][0]
+    listed = shell.json(*version, "volume", "attachment", "list")
+    assert [(row["ID"], row["Status"]) for row in listed] == [(attachment, "reserved")]
+    shell.text("openstack", *version, "volume", "attachment", "set", attachment, "--host", "shop-1")
+    assert shell.json(*version, "volume", "attachment", "show", attachment)["Status"] == "attaching"
+    shell.text("openstack", *version, "volume", "attachment", "complete", attachment)
+    (seen,) = shell.json("volume", "show", "attached")["attachments"]
+    assert seen["attachment_id"] == attachment
+    assert seen["host_name"] == "shop-1"
+    shell.text("openstack", *version, "volume", "attachment", "delete", attachment)
+    shell.settled(volume["id"], status="available")
+    shell.text("openstack", "volume", "delete", "attached")
