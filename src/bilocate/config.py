@@ -140,6 +140,7 @@ class ControllerConfig:
     sites: Mapping[str, SiteAddress]
     api: ApiListener = field(default_factory=ApiListener)
     region: str = "RegionOne"
+    audit_file: Path | None = None  # who called what, a JSON object per line; none: among the other log lines
     controller_name: str = (
         "controller"  # different for each controller on one database, and kept over restarts
     )

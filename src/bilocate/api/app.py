@@ -19,6 +19,7 @@ from bilocate.api import (
     volumes,
     wire,
 )
+from bilocate.api.audit import AuditLog
 from bilocate.api.codes import Problem
 from bilocate.api.context import Call, Handler, Parts
 from bilocate.api.gate import Gate
@@ -87,8 +88,9 @@ def build_app(parts: Parts, passwords: Passwords) -> Gate:
     """Everything below the port.
 
     :raises KeyFileError: the authenticating proxy's secret can't be read.
+    :raises OSError: the audit log can't be written.
     """
-    metrics = Metrics()
+    metrics = Metrics(parts.config.controller_name)
     login = Login(parts.database, passwords, parts.config.identity)
     routes = [
         *version_routes(parts),
@@ -101,7 +103,8 @@ def build_app(parts: Parts, passwords: Passwords) -> Gate:
     router = Router(routes, redirect_slashes=False, default=_unknown_path)
     secret_file = parts.config.api.proxy_secret_file
     proxy_secret = None if secret_file is None else read_proxy_secret(secret_file)
-    return Gate(router, parts.config.limits, metrics, proxy_secret)
+    audit = AuditLog(parts.config.audit_file)
+    return Gate(router, parts.config.limits, metrics, audit, proxy_secret)
 
 
 def _project_routes(parts: Parts, version: str, paths: Paths) -> list[BaseRoute]:

@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse, Response
 
 from bilocate.api import fields
 from bilocate.api import wire_attachments as wire
+from bilocate.api.audit import note
 from bilocate.api.context import Call
 from bilocate.api.identity.access import may_write
 from bilocate.api.lists import Listing, one_of, volume_page
-from bilocate.api.resource import note
 from bilocate.api.volumes import find_volume
 from bilocate.domain.errors_operations import NotFound, OperationError
 from bilocate.operations.exports import Connector

@@ -6,8 +6,8 @@ from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
 
 from bilocate.api import wire_volumes as wire
+from bilocate.api.audit import note
 from bilocate.api.context import Call
-from bilocate.api.resource import note
 from bilocate.operations.exports import Connector
 from bilocate.store.models import Attachment, AttachmentKind, Volume
 

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bilocate.api.audit import READS, AuditLog, notes_of
 from bilocate.api.codes import Problem
 from bilocate.api.metrics import Metrics
 from bilocate.api.negotiation import VERSION_HEADER, accepts_json
@@ -36,12 +37,18 @@ class Gate:
     """The outermost ASGI application."""
 
     def __init__(
-        self, app: ASGIApp, limits: ApiLimits, metrics: Metrics, proxy_secret: str | None = None
+        self,
+        app: ASGIApp,
+        limits: ApiLimits,
+        metrics: Metrics,
+        audit: AuditLog,
+        proxy_secret: str | None = None,
     ) -> None:
         self._app = app
         self._proxy_secret = proxy_secret
         self._limits = limits
         self._metrics = metrics
+        self._audit = audit
         self.under_way = 0
         self.shutting_down = False
         self.idle = asyncio.Event()
@@ -71,6 +78,7 @@ class Gate:
             passage.status = passage.status or 499  # for the log: the client left before its answer
         except Exception as error:
             problem = problem_of(error, self._limits.retry_after_seconds)
+            notes_of(passage.scope)["message"] = problem.message
             if problem.status == 500 or passage.status:
                 log.exception("request_failed", path=passage.scope["path"])
             if passage.status:
@@ -108,6 +116,8 @@ class Gate:
         self._metrics.measure(passage.scope["method"], route, passage.status, seconds)
         if passage.scope["path"] in ALWAYS_ANSWERED:
             return
+        if passage.scope["method"] not in READS:
+            self._audit.record(passage.scope, passage.status)
         log.info(
             "request",
             method=passage.scope["method"],

@@ -8,9 +8,9 @@ from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse, Response
 
 from bilocate.api import fields, wire
+from bilocate.api.audit import note
 from bilocate.api.context import Call
 from bilocate.api.lists import Listing, changed_since, one_of, replication_page
-from bilocate.api.resource import note
 from bilocate.api.truth import freshen, observed
 from bilocate.domain.errors_operations import NotFound
 from bilocate.domain.group_states import GroupStatus

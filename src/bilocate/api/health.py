@@ -8,11 +8,13 @@ from starlette.routing import BaseRoute, Route
 from bilocate import __version__
 from bilocate.api import wire
 from bilocate.api.context import Parts
-from bilocate.api.metrics import CONTENT_TYPE, Metrics
+from bilocate.api.metrics import CONTENT_TYPE, GroupFigures, Metrics, Moment
 from bilocate.api.open_path import OpenPath
 from bilocate.api.truth import freshen, observed
+from bilocate.operations.truth import dirty_bytes
+from bilocate.store.columns import seconds_since
 from bilocate.store.database import DatabaseUnavailable
-from bilocate.store.models import Group
+from bilocate.store.models import Group, Session
 
 
 def health_routes(parts: Parts, metrics: Metrics) -> list[BaseRoute]:
@@ -58,14 +60,16 @@ class _Health:
         return JSONResponse(body, 200 if ok else 503, headers)
 
     async def metrics(self, request: Request) -> Response:
-        """Prometheus' text. A database that does not answer takes only the groups' figures away."""
+        """Prometheus' text. A database that does not answer takes only the groups' and operations' figures away."""
         observer = self._parts.operations.observer
         sites = [(site, observer.last(site).answered) for site in self._parts.config.sites]
         try:
             groups = await self._groups()
+            under_way, oldest = await self._parts.operations.journal.under_way()
+            moment = Moment(True, sites, groups, under_way, oldest)
         except DatabaseUnavailable:
-            groups = []
-        return Response(self._metrics.text(groups, sites), media_type=CONTENT_TYPE)
+            moment = Moment(False, sites, [], 0, 0.0)
+        return Response(self._metrics.text(moment), media_type=CONTENT_TYPE)
 
     async def _unlinked(self) -> list[str]:
         try:
@@ -73,11 +77,22 @@ class _Health:
         except DatabaseUnavailable:
             return []
 
-    async def _groups(self) -> list[tuple[str, str, str, str]]:
+    async def _groups(self) -> list[GroupFigures]:
         async with self._parts.database.reading() as db:
             rows = list((await db.scalars(select(Group))).all())
+            behind = select(Session.id, seconds_since(Session.behind_since)).where(
+                Session.behind_since.is_not(None)
+            )
+            behind_seconds: dict[str, float] = {row[0]: float(row[1]) for row in await db.execute(behind)}
         seen = await observed(self._parts, (row.id for row in rows))
-        return [wire.group_state(row, seen[row.id]) for row in rows]
+        return [
+            GroupFigures(
+                *wire.group_state(row, seen[row.id]),
+                behind_seconds=behind_seconds.get(row.id, 0.0),
+                dirty_bytes=dirty_bytes(self._parts.operations.context, row.id),
+            )
+            for row in rows
+        ]
 
     async def _database(self) -> str:
         try:

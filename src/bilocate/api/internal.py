@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bilocate.api import fields
+from bilocate.api.audit import note
 from bilocate.api.bodies import read_object
 from bilocate.api.codes import BAD_TOKEN, Problem, malformed
 from bilocate.api.context import Parts
@@ -40,7 +41,9 @@ class _Internal:
     async def arbiter(self, request: Request) -> Response:
         """One call of the arbiter: the row after it, or 409 with the refusal."""
         body = await self._admitted(request)
-        found = await arbiter.call(self._parts.database, request.path_params["session_id"], _ask(body))
+        ask = _ask(body)
+        note(request, agent_of=ask.site, call=ask.call.value)
+        found = await arbiter.call(self._parts.database, request.path_params["session_id"], ask)
         if isinstance(found, Refusal):
             return JSONResponse({"refusal": found.value}, 409)
         return JSONResponse({"row": _row(found)})
@@ -50,6 +53,7 @@ class _Internal:
         body = await self._admitted(request)
         instance = fields.required_text(body, "instance")
         boot_id = fields.text(body, "boot_id") or ""
+        note(request, agent_of=request.path_params["site"])
         await self._parts.operations.site_hello(request.path_params["site"], instance, boot_id)
         return JSONResponse({})
 

@@ -5,11 +5,11 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from bilocate.api import fields
+from bilocate.api.audit import note
 from bilocate.api.codes import malformed
 from bilocate.api.context import Call
 from bilocate.api.fields import SIZE_GIB_MAX
 from bilocate.api.identity.access import require_admin, require_project
-from bilocate.api.resource import note
 from bilocate.api.wire import Json
 from bilocate.operations.quotas import UNLIMITED, Resource, clear_limits, limits_of, set_limits, used_by
 

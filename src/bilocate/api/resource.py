@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from bilocate.api.audit import note
 from bilocate.api.bodies import read_object
 from bilocate.api.codes import method_not_allowed
 from bilocate.api.context import Call, Caller, Handler, Parts
 from bilocate.api.gate import ROUTE, VERSION
 from bilocate.api.identity.access import authenticate, require_project, require_right
 from bilocate.api.negotiation import V3_LOWEST, VERSION_HEADER, microversion, spelled
-from bilocate.api.problems import problem_of
-
-audit = structlog.get_logger("bilocate.audit", audit=True)
 
 READS = frozenset({"GET", "HEAD"})
 WITH_BODY = frozenset({"POST", "PUT"})
@@ -37,10 +34,13 @@ class Resource:
         scope[ROUTE] = self._path
         request = Request(scope, receive)
         caller = await authenticate(self._parts, request.headers.get("x-auth-token"))
-        if request.method in READS:
-            response = await self._answer(request, caller)
-        else:
-            response = await self._audited(request, caller)
+        who = {
+            "user_id": caller.user_id,
+            "user_name": caller.user_name,
+            "token_project_id": caller.project_id,
+        }
+        note(request, **who)
+        response = await self._answer(request, caller)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, caller: Caller) -> Response:
@@ -59,35 +59,7 @@ class Resource:
             call.body = await read_object(request, self._parts.config.limits)
         return await handler(call)
 
-    async def _audited(self, request: Request, caller: Caller) -> Response:
-        """A call that may change something leaves a line: who, what, and how it ended. Never a body."""
-        line = audit.bind(
-            user_id=caller.user_id,
-            user_name=caller.user_name,
-            token_project_id=caller.project_id,
-            method=request.method,
-            path=request.url.path,
-        )
-        try:
-            response = await self._answer(request, caller)
-        except Exception as error:
-            problem = problem_of(error, retry_after_seconds=0)
-            line.info("call_refused", status=problem.status, message=problem.message, **_asked(request))
-            raise
-        line.info("call_accepted", status=response.status_code, **_asked(request))
-        return response
-
     def _microversion(self, request: Request) -> tuple[int, int] | None:
         if self._version != "v3":
             return None
         return microversion(request.headers.getlist(VERSION_HEADER)) or V3_LOWEST
-
-
-def note(request: Request, **what: object) -> None:
-    """What a handler wants in the audit line, such as the action and its opt-ins; no secrets."""
-    _asked(request).update(what)
-
-
-def _asked(request: Request) -> dict[str, object]:
-    noted: dict[str, object] = request.scope.setdefault("bilocate.audit", {})
-    return noted

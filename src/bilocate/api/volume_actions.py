@@ -7,10 +7,10 @@ from starlette.responses import Response
 
 from bilocate.api import fields
 from bilocate.api import wire_volumes as wire
+from bilocate.api.audit import note
 from bilocate.api.codes import BAD_ACTION, malformed, not_yet
 from bilocate.api.connections import connect, disconnect
 from bilocate.api.context import Call
-from bilocate.api.resource import note
 from bilocate.api.volumes import find_volume
 from bilocate.store.models import Volume
 

@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from bilocate.api import fields
 from bilocate.api import wire_volumes as wire
+from bilocate.api.audit import note
 from bilocate.api.context import Call
 from bilocate.api.lists import Listing, changed_since, one_of, volume_page
-from bilocate.api.resource import note
 from bilocate.api.wire import Json
 from bilocate.domain.errors_operations import NotFound
 from bilocate.store.columns import db_now, new_id

@@ -10,14 +10,14 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bilocate.domain.operation_states import OPERATION, UNFINISHED, OperationEvent, OperationStatus
 from bilocate.logs import present_request_id
 from bilocate.operations.runner_errors import LeaseLost
 from bilocate.operations.settings import Settings
-from bilocate.store.columns import db_now
+from bilocate.store.columns import db_now, seconds_since
 from bilocate.store.database import Database
 from bilocate.store.journal_models import Operation, OperationStep, TargetKind
 from bilocate.store.models import Group, Pair, Volume
@@ -206,6 +206,13 @@ class Journal:
         """An operation as it is now."""
         async with self._database.reading() as db:
             return await db.get(Operation, operation_id)
+
+    async def under_way(self) -> tuple[int, float]:
+        """How many operations have not ended, at all controllers, and since how many seconds the oldest has been."""
+        query = select(func.count(), seconds_since(func.min(Operation.created_at)))
+        async with self._database.reading() as db:
+            count, oldest = (await db.execute(query.where(Operation.status.in_(UNFINISHED)))).one()
+        return count, float(oldest or 0.0)
 
     async def of_target(self, kind: TargetKind, target_id: str) -> Sequence[Operation]:
         """All operations on a target, the latest first."""

@@ -52,6 +52,13 @@ async def unlinked(context: Context) -> list[str]:
     return [session.id for session in sessions if not _is_linked(context, session)]
 
 
+def dirty_bytes(context: Context, session_id: str) -> int:
+    """What may differ, by the site that knows of more; a site that does not answer is left out."""
+    reports = (context.observer.last(site) for site in context.settings.sites)
+    halves = (half_report(report, session_id) for report in reports)
+    return max((half.dirty_bytes for half in halves if half is not None), default=0)
+
+
 def _is_linked(context: Context, session: Session) -> bool:
     primary = half_report(context.observer.last(session.primary_site), session.id)
     return primary is not None and primary.epoch == session.epoch and primary.link_up

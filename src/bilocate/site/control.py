@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bilocate.domain.errors import BilocateError
@@ -21,6 +21,7 @@ from bilocate.logs import REQUEST_ID_HEADER, fit_request_id, under_request_id
 from bilocate.replication.wanted import MalformedWanted, Wanted
 from bilocate.site.bodies import WantedVolume, checked_id, whole
 from bilocate.site.errors import ControlError, MalformedBody
+from bilocate.site.metrics import CONTENT_TYPE
 from bilocate.site.sessions import STEPS, Sessions
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,8 @@ class Control:
         self._authorization = f"Bearer {token}".encode()
         self.app = Starlette(
             routes=[
+                # No token: a program that may read figures need not be one that may change volumes.
+                Route("/metrics", self._metrics, methods=["GET"]),
                 Route("/v1/health", self._guarded(self._health), methods=["GET"]),
                 Route("/v1/status", self._guarded(self._status), methods=["GET"]),
                 Route("/v1/volumes/{id}", self._guarded(self._volume), methods=["PUT", "DELETE"]),
@@ -69,6 +72,9 @@ class Control:
         )
 
     # --- the calls ---
+
+    async def _metrics(self, request: Request) -> Response:
+        return PlainTextResponse(self._sessions.figures(), media_type=CONTENT_TYPE)
 
     async def _health(self, request: Request) -> dict[str, Any]:
         facts = self._facts

@@ -244,7 +244,7 @@ class SessionRunner:
     def on_lost(self, link: Link, reason: str) -> None:
         """LinkEvents: the link is gone."""
         if link is self.ports.link:
-            self.ports.link = None
+            self.ports.forget_link()
             self._peer.lost = reason
             self._tell(self.session.on_link_lost, link.number, reason, self._loop.time())
 

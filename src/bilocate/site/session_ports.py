@@ -4,6 +4,7 @@ What was started answers by the `Answers` it was given, on the event loop, later
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from bilocate.replication.records import Change
 from bilocate.replication.requests import Op, Request
 from bilocate.site.arbiter_client import ArbiterClient
 from bilocate.site.disks import Disk
+from bilocate.site.figures import SessionFigures
 from bilocate.site.ledger import Ledger
 from bilocate.site.link import Link
 from bilocate.site.volume import SiteVolume
@@ -56,6 +58,7 @@ class SessionPorts:
         self.serving = False
         self.changed = False
         self.answers: Answers
+        self.figures = SessionFigures()
         self._session_id = session_id
         self._site = site
         self._ledger = ledger
@@ -176,9 +179,17 @@ class SessionPorts:
         self.changed = True
 
     def close_link(self, reason: str) -> None:
-        link, self.link = self.link, None
+        link = self.link
+        self.forget_link()
         if link is not None:
             link.close(reason)
+
+    def forget_link(self) -> None:
+        """It is no link of the session any more; what it has sent and received stays counted."""
+        if self.link is not None:
+            self.figures.ended_links_bytes_in += self.link.bytes_in
+            self.figures.ended_links_bytes_out += self.link.bytes_out
+        self.link = None
 
     # --- the rest ---
 
@@ -186,4 +197,6 @@ class SessionPorts:
         return str(uuid.uuid4())
 
     def log(self, event: str, **fields: object) -> None:
+        if event == "primary_moved":
+            self.figures.moved(str(fields["before"]), str(fields["after"]), time.monotonic())
         self._log.info(event, **fields)

@@ -1,17 +1,20 @@
 """The sessions of this site, and how volumes go from one carrier to the next."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 
+from bilocate import __version__
 from bilocate.replication.records import Role, SessionRecord
 from bilocate.replication.wanted import NotPossibleNow, OlderWanted, Wanted
 from bilocate.site.bodies import WantedVolume
 from bilocate.site.errors import MalformedBody, UnknownSession, UnknownVolume
 from bilocate.site.link import Link, LinkEvents
+from bilocate.site.metrics import NO_SESSION, Page, add_session
 from bilocate.site.runner import SessionRunner
 from bilocate.site.turns import Turns
 from bilocate.site.volume import SiteVolume
@@ -130,6 +133,24 @@ class Sessions:
         }
         volumes = {volume.volume_id: told_of_volume(volume) for volume in self._volumes.all()}
         return sessions, volumes
+
+    def figures(self) -> str:
+        """All sessions and volumes as Prometheus reads them."""
+        page, now = Page(), time.monotonic()
+        by_session: dict[str, list[SiteVolume]] = {NO_SESSION: []}
+        for volume in self._volumes.all():
+            by_session.setdefault(volume.session_id or NO_SESSION, []).append(volume)
+        for session_id, volumes in by_session.items():
+            page.add_histogram(
+                "bilocate_write_seconds", [each.latencies for each in volumes], session=session_id
+            )
+            connections = sum(len(each.connections) for each in volumes)
+            page.add("bilocate_host_connections", connections, session=session_id)
+        sessions, _ = self.told_all()
+        for session_id, told in sessions.items():
+            add_session(page, session_id, told, self._runners[session_id].ports.figures, now)
+        page.add("bilocate_site_info", 1, site=self._site, version=__version__)
+        return page.text()
 
     def told(self, runner: SessionRunner) -> dict[str, Any]:
         """A session's JSON; of its volumes also whether their disks are there."""

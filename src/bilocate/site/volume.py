@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from bilocate.replication.marks import Marks
-from bilocate.replication.requests import Request
+from bilocate.replication.requests import Op, Request
 from bilocate.site.disks import Disk, DiskTarget
+from bilocate.site.figures import SAMPLED_MASK, Latencies
 from bilocate.site.target import Allocation, HostConnection
 from bilocate.site.waiting import WaitingRoom
+
+_WRITE = Op.WRITE
 
 
 class Carrier(Protocol):
@@ -30,12 +33,13 @@ class Carrier(Protocol):
 class Export:
     """One attachment's way to a volume: what the NBD server serves under one export name."""
 
-    __slots__ = ("attachment_id", "connections", "volume")
+    __slots__ = ("attachment_id", "connections", "submitted", "volume")
 
     def __init__(self, volume: "SiteVolume", attachment_id: str) -> None:
         self.volume = volume
         self.attachment_id = attachment_id
         self.connections: set[HostConnection] = set()
+        self.submitted = 0
 
     @property
     def findable(self) -> bool:
@@ -57,6 +61,9 @@ class Export:
     def submit(self, request: Request) -> None:
         volume = self.volume
         request.volume = volume.number
+        self.submitted = submitted = self.submitted + 1
+        if submitted & SAMPLED_MASK == 1 and request.op is _WRITE:
+            request.done = volume.latencies.timed(request.done)
         volume.carrier.submit(request)
 
     def busy(self) -> bool:
@@ -104,6 +111,7 @@ class SiteVolume:
         self.session_id: str | None = None
         self.awaits_session = False
         self.number = 0  # within the session that carries it
+        self.latencies = Latencies()
         self.room_bytes = 0  # beyond its size, up to here, its disk is known to be there and to read as zeros
         self._unanswered_bytes_max = unanswered_bytes_max
         self._waiting = WaitingRoom(unanswered_bytes_max)

@@ -64,6 +64,24 @@ def _postgresql_now(element: db_now, compiler: SQLCompiler, **kw: Any) -> str:
     return f"timezone('utc', clock_timestamp(){later})"
 
 
+class seconds_since(FunctionElement[float]):
+    """The seconds from a stored time to the DATABASE's present; NULL for NULL."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(seconds_since, "sqlite")
+def _sqlite_since(element: seconds_since, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"((julianday('now') - julianday({compiler.process(element.clauses, **kw)})) * 86400.0)"
+
+
+@compiles(seconds_since, "postgresql")
+def _postgresql_since(element: seconds_since, compiler: SQLCompiler, **kw: Any) -> str:
+    then = compiler.process(element.clauses, **kw)
+    return f"(extract(epoch from timezone('utc', clock_timestamp()) - ({then})))"
+
+
 def new_id() -> str:
     """A fresh random id in the usual spelling with dashes."""
     return str(uuid.uuid4())

@@ -1,22 +1,19 @@
-"""One path by which users, projects and roles are managed: who may, the body, the handler, an audit line."""
+"""One path by which users, projects and roles are managed: who may, the body, the handler."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bilocate.api.audit import note
 from bilocate.api.bodies import read_object
 from bilocate.api.codes import Problem
 from bilocate.api.context import Caller, Parts
 from bilocate.api.identity.access import authenticate, require_admin
 from bilocate.api.identity.login import Login
-from bilocate.api.problems import problem_of
-
-audit = structlog.get_logger("bilocate.audit", audit=True)
 
 PREFIX = "/identity/v3"
 WITH_BODY = frozenset({"POST", "PATCH"})
@@ -58,19 +55,8 @@ class AdminCall:
     async def __call__(self, request: Request) -> Response:
         """One request; what goes wrong is raised."""
         caller = await authenticate(self.parts, request.headers.get("x-auth-token"))
-        if request.method in ("GET", "HEAD"):
-            return await self._answer(request, caller)
-        line = audit.bind(
-            user_id=caller.user_id, user_name=caller.user_name, method=request.method, path=request.url.path
-        )
-        try:
-            response = await self._answer(request, caller)
-        except Exception as error:
-            problem = problem_of(error, retry_after_seconds=0)
-            line.info("call_refused", status=problem.status, message=problem.message)
-            raise
-        line.info("call_accepted", status=response.status_code)
-        return response
+        note(request, user_id=caller.user_id, user_name=caller.user_name)
+        return await self._answer(request, caller)
 
     async def _answer(self, request: Request, caller: Caller) -> Response:
         if not self.own:

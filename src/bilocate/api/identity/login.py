@@ -17,6 +17,17 @@ from bilocate.store.identity_models import Domain, Project, Token, User
 METHODS = ("password", "token")
 
 
+def claimed_names(body: dict[str, Any]) -> dict[str, str]:
+    """Who a login says to be, for the audit log, however wrong the rest of it is."""
+    found: Any = body
+    for key in ("auth", "identity", "password", "user"):
+        found = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return {}
+    claimed = {"claimed_user_id": found.get("id"), "claimed_user_name": found.get("name")}
+    return {key: value for key, value in claimed.items() if isinstance(value, str)}
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """Takes authentication requests."""

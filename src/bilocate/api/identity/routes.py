@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from bilocate.api.audit import note
 from bilocate.api.bodies import read_object
 from bilocate.api.codes import BAD_TOKEN, NO_ROLE, Problem, not_yet
 from bilocate.api.context import Parts
 from bilocate.api.identity.admin_path import PREFIX
-from bilocate.api.identity.login import Login
+from bilocate.api.identity.login import Login, claimed_names
 from bilocate.api.identity.management import managed_paths
 from bilocate.api.identity.tokens import TokenView, find_token, projects_of, revoke_token
 from bilocate.api.identity.views import (
@@ -23,8 +23,6 @@ from bilocate.api.identity.views import (
     version_view,
 )
 from bilocate.api.open_path import OpenHandler, OpenPath
-
-audit = structlog.get_logger("bilocate.audit", audit=True)
 
 # What this service has no use for; domains can be looked at.
 NOT_YET = ("groups", "services", "endpoints", "regions")
@@ -53,13 +51,10 @@ class Identity:
     async def issue(self, request: Request) -> Response:
         """POST auth/tokens: 201, the secret in a header."""
         body = await read_object(request, self.parts.config.limits)
-        try:
-            secret = await self.login.authenticate(body)
-        except Problem as problem:
-            audit.info("login_refused", status=problem.status)
-            raise
+        note(request, **claimed_names(body))
+        secret = await self.login.authenticate(body)
         view = await self._valid(secret)
-        audit.info("login", user_id=view.user.id, user_name=view.user.name, audit_id=view.token.audit_id)
+        note(request, user_id=view.user.id, user_name=view.user.name, audit_id=view.token.audit_id)
         return self._described(request, view, secret, 201)
 
     async def validate(self, request: Request) -> Response:
@@ -74,7 +69,7 @@ class Identity:
         _, view = await self._subject(request, asking)
         async with self.parts.database.writing() as db:
             await revoke_token(db, view.token)
-        audit.info("token_revoked", user_id=asking.user.id, audit_id=view.token.audit_id)
+        note(request, revoked_audit_id=view.token.audit_id)
         return Response(status_code=204)
 
     async def projects(self, request: Request) -> Response:
@@ -105,7 +100,9 @@ class Identity:
         return catalog_view(self.parts.public_url, self.parts.config.region, project_id)
 
     async def _asking(self, request: Request) -> TokenView:
-        return await self._valid(request.headers.get("x-auth-token"))
+        view = await self._valid(request.headers.get("x-auth-token"))
+        note(request, user_id=view.user.id, user_name=view.user.name)
+        return view
 
     async def _valid(self, secret: str | None) -> TokenView:
         view = None if not secret else await find_token(self.parts.database, secret)
