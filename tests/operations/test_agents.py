@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,12 +31,15 @@ def answer(status: int, body: Any) -> bytes:
     return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(content), content)
 
 
-def with_agent(answers: list[bytes | None], work: Work, call_seconds: float = 5.0) -> None:
-    """An agent that answers with these in turn, whatever it is asked; None hangs up instead."""
+def with_agent(
+    answers: Sequence[bytes | None], work: Work, call_seconds: float = 5.0, hang_up: bool = False
+) -> None:
+    """An agent that answers with these in turn, whatever it is asked; None hangs up instead, `hang_up` after each."""
+    left = list(answers)
     asked: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while answers:
+        while left:
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
             except asyncio.IncompleteReadError:
@@ -45,10 +48,12 @@ def with_agent(answers: list[bytes | None], work: Work, call_seconds: float = 5.
                 (int(w[16:]) for w in head.split(b"\r\n") if w.lower().startswith(b"content-length: ")), 0
             )
             asked.append(head + await reader.readexactly(length))
-            given = answers.pop(0)
+            given = left.pop(0)
             if given is None:
                 break
             writer.write(given)
+            if hang_up:
+                break
         writer.close()
 
     async def run() -> None:
@@ -119,7 +124,9 @@ def test_nobody_there_is_told_at_once_and_silence_in_time() -> None:
         (answer(200, {**SESSION, "volumes": None}), AgentNonsense),
         (answer(500, {"error": "x"}), AgentNonsense),
         (answer(404, b"not here"), AgentNonsense),
-        (b"nonsense\r\n\r\n", AgentUnavailable),
+        (b"nonsense\r\n\r\n", AgentNonsense),
+        (b"HTTP/1.1 200 X\r\nContent-Length: many\r\n\r\n", AgentNonsense),
+        (b"HTTP/1.1 200 X\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nzip?", AgentNonsense),
         (answer(503, {"error": "starting", "message": "reading its ledger"}), AgentUnavailable),
         (answer(409, {"error": "busy", "message": "flushing"}), AgentBusy),
         (answer(409, {"error": "older_epoch", "message": "epoch 4 is known"}), AgentRefused),
@@ -138,3 +145,15 @@ def test_a_session_that_the_agent_does_not_know_is_none() -> None:
         assert await agents.session("az1", "s") is None
 
     with_agent([answer(404, {"error": "unknown_session", "message": "?"})], work)
+
+
+@pytest.mark.parametrize("given", [b"", b"HTTP/1.1 2", b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{"])
+def test_an_agent_that_ends_in_the_midst_of_its_answer_is_none(given: bytes) -> None:
+    """It was killed: that is no nonsense, and the call may be repeated elsewhere or later."""
+
+    async def work(agents: AgentClient, asked: list[bytes]) -> None:
+        with pytest.raises(AgentUnavailable):
+            await agents.health("az1")
+        assert len(asked) == 2
+
+    with_agent([given, given], work, hang_up=True)

@@ -164,8 +164,8 @@ class AgentClient:
         headers = {REQUEST_ID_HEADER: request_id} if request_id is not None else {}
         for last in (False, True):
             try:
-                answer = await client.request(method, path, json=body, headers=headers, timeout=timeout)
-                return _read(site, answer)
+                request = client.build_request(method, path, json=body, headers=headers, timeout=timeout)
+                return _read(site, await _exchange(site, client, request))
             except httpx.ConnectTimeout as error:
                 raise AgentUnavailable(site, "no connection in time") from error
             except httpx.TimeoutException as error:
@@ -177,6 +177,22 @@ class AgentClient:
             except httpx.TransportError as error:
                 raise AgentUnavailable(site, str(error) or type(error).__name__) from error
         raise AssertionError("unreachable")
+
+
+async def _exchange(site: str, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    """One answer, whole; what is no HTTP is not taken for a connection that was lost."""
+    try:
+        answer = await client.send(request, stream=True)
+    except httpx.RemoteProtocolError as error:
+        # Below it lies the parser's refusal of the bytes; a connection that just ended has nothing below.
+        if error.__cause__ is not None and error.__cause__.__context__ is not None:
+            raise AgentNonsense(site, f"no HTTP: {error}") from error
+        raise
+    try:
+        await answer.aread()
+    except httpx.DecodingError as error:
+        raise AgentNonsense(site, f"HTTP {answer.status_code} that can't be decoded") from error
+    return answer
 
 
 def _read(site: str, answer: httpx.Response) -> Json:
