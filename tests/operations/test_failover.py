@@ -84,6 +84,39 @@ def test_hosts_left_held_by_a_reversal_do_not_keep_the_group_from_failing_over(
         snapshots.in_step(work, replace(SETTINGS, timing=timing))
 
 
+def test_a_reversal_from_a_primary_that_hangs_ends_soon_and_lets_a_failover_in(snapshots: Snapshots) -> None:
+    """A quiesce may take long, but an agent that is at work on one answers other calls meanwhile."""
+
+    async def work(place: Place, group_id: str) -> None:
+        az1 = place.world.agents["az1"]
+
+        async def stop() -> None:
+            az1.hangs = True
+            await asyncio.sleep(60.0)
+
+        az1.before["POST quiesce"] = stop
+        began = time.monotonic()
+        assert await place.do("reverse", group_id) is OperationStatus.FAILED
+        await fail_over(place, group_id)
+        assert time.monotonic() - began < SOON
+
+    timing = replace(QUICK, quiesce_seconds=60.0, agent_call_seconds=60.0, observe_timeout_seconds=0.2)
+    with patch.object(reverse, "QUIESCE_PATIENCE_SECONDS", 0.1):
+        snapshots.in_step(work, replace(SETTINGS, timing=timing))
+
+
+def test_a_quiesce_that_takes_long_is_waited_for(snapshots: Snapshots) -> None:
+    async def work(place: Place, group_id: str) -> None:
+        async def drain() -> None:
+            await asyncio.sleep(0.5)
+
+        place.world.agents["az1"].before["POST quiesce"] = drain
+        assert await place.do("reverse", group_id) is OperationStatus.SUCCEEDED
+
+    timing = replace(QUICK, tell_seconds=0.05, observe_timeout_seconds=5.0)
+    snapshots.in_step(work, replace(SETTINGS, timing=timing))
+
+
 def test_a_hold_left_at_the_secondary_is_in_no_failovers_way(snapshots: Snapshots) -> None:
     async def work(place: Place, group_id: str) -> None:
         az2 = place.world.agents["az2"]

@@ -69,9 +69,9 @@ class AgentClient:
         for client in self._clients.values():
             await client.aclose()
 
-    async def health(self, site: str) -> Json:
+    async def health(self, site: str, seconds: float | None = None) -> Json:
         """Which agent it is, and which life of it."""
-        return await self._call(site, "GET", "/v1/health")
+        return await self._call(site, "GET", "/v1/health", seconds=seconds)
 
     async def status(self, site: str, seconds: float | None = None) -> Json:
         """All sessions and volumes of the site."""

@@ -1,7 +1,7 @@
 """What several verbs need: asking sites, reading members, moving roles, waiting for an agent."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from bilocate.store.models import Attachment, AttachmentKind, Group, Pair, Sessi
 
 S = TypeVar("S", bound=Enum)
 E = TypeVar("E", bound=Enum)
+T = TypeVar("T")
 
 
 def require_status(kind: str, target_id: str, status: S, table: Table[S, E], event: E, remedy: str) -> None:
@@ -155,6 +156,20 @@ async def wait_for_half(
             raise StepTimedOut(what, round(now - began, 1), seen)
         await asyncio.sleep(pause)
         pause = min(1.5 * pause, timing.wait_poll_most_seconds)
+
+
+async def unless_silent(context: Context, site: str, call: Coroutine[Any, Any, T]) -> T:
+    """What a call gives that may take an agent long, as long as the agent answers others meanwhile.
+
+    :raises OutOfReach: it does not; the call may be carried out all the same.
+    """
+    timing, task = context.settings.timing, asyncio.create_task(call)
+    try:
+        while not (await asyncio.wait({task}, timeout=timing.tell_seconds))[0]:
+            await context.agents.health(site, timing.observe_timeout_seconds)
+        return await task
+    finally:
+        task.cancel()
 
 
 async def push_if_possible(context: Context, session_id: str, sites: Iterable[str]) -> set[str]:

@@ -40,6 +40,7 @@ from bilocate.operations.verbs._shared import (
     read_group,
     require_agents,
     require_status,
+    unless_silent,
     wait_for_half,
 )
 from bilocate.store.arbiter import call_within
@@ -156,10 +157,9 @@ async def _quiesce(run: Run[Args]) -> Json | None:
     if run.facts["repeat"]:
         return None
     site, mark = str(run.facts["from_site"]), run.results["mark"]
+    call = run.context.agents.quiesce(site, run.target_id, mark["epoch"], mark["attempt"])
     try:
-        return {
-            "version": await run.context.agents.quiesce(site, run.target_id, mark["epoch"], mark["attempt"])
-        }
+        return {"version": await unless_silent(run.context, site, call)}
     except AgentRefused as refused:
         if refused.code in LOST_STEP:
             raise AgentBusy(site, str(refused)) from refused
@@ -169,7 +169,10 @@ async def _quiesce(run: Run[Args]) -> Json | None:
 async def _resume(run: Run[Args]) -> Json | None:
     if not run.facts["repeat"] and "mark" in run.results:
         site, mark = str(run.facts["from_site"]), run.results["mark"]
-        await run.context.agents.resume(site, run.target_id, mark["epoch"], mark["attempt"])
+        seconds = (
+            run.context.settings.timing.tell_seconds
+        )  # what hangs is left to settling: a failover may wait
+        await run.context.agents.resume(site, run.target_id, mark["epoch"], mark["attempt"], seconds)
     run.facts["resumed"] = True
     return None
 
