@@ -1,6 +1,6 @@
 """The four calls of replication pairs."""
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, select, union
 from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse, Response
 
@@ -92,7 +92,11 @@ def _conditions(query: QueryParams) -> list[ColumnElement[bool]]:
             Pair.priority_site == fields.checked_text("priority_station", query["priority_station"])
         )
     for volume_id in _volume_ids(query):
-        conditions.append(or_(Pair.first_volume_id == volume_id, Pair.second_volume_id == volume_id))
+        # By either's index; an "or" of both would be looked for among all of the project's.
+        of_it = [
+            select(Pair.id).where(each == volume_id) for each in (Pair.first_volume_id, Pair.second_volume_id)
+        ]
+        conditions.append(Pair.id.in_(union(*of_it)))
     return conditions
 
 

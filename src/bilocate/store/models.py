@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, DateTime, ForeignKey, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bilocate.domain.arbiter import Row, RowState
@@ -21,13 +21,24 @@ from bilocate.store.base import Base, Stamped
 from bilocate.store.columns import EnumColumn, new_id
 
 
+def _orders(table: str, *columns: str) -> tuple[Index, ...]:
+    """A project's rows in the orders in which lists show them: a page is read, and not sorted out of all rows."""
+    return (
+        Index(f"ix_{table}_project_id_id", "project_id", "id"),
+        # With the order that a list has by itself: those of one name are found in it.
+        Index(f"ix_{table}_project_name", "project_id", "name", "created_at", "id"),
+        *(Index(f"ix_{table}_project_{each}", "project_id", each, "id") for each in ("created_at", *columns)),
+    )
+
+
 class Volume(Stamped, Base):
     """A block device of a fixed size at one site."""
 
     __tablename__ = "volumes"
+    __table_args__ = _orders("volumes", "status", "size_gib", "site")
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
-    project_id: Mapped[str] = mapped_column(String(64), index=True)
+    project_id: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(255), default="")
     description: Mapped[str] = mapped_column(Text, default="")
     size_gib: Mapped[int] = mapped_column(Integer)
@@ -130,9 +141,10 @@ class Group(Stamped, Base):
     """Pairs that fail over together."""
 
     __tablename__ = "groups"
+    __table_args__ = _orders("groups", "status", "priority_site")
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
-    project_id: Mapped[str] = mapped_column(String(64), index=True)
+    project_id: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(255), default="")
     description: Mapped[str] = mapped_column(Text, default="")
     status: Mapped[GroupStatus] = mapped_column(EnumColumn(GroupStatus), default=GroupStatus.CREATING)
@@ -146,9 +158,10 @@ class Pair(Stamped, Base):
     """Two volumes of equal size at two sites. First and second are in the order in which they were given."""
 
     __tablename__ = "pairs"
+    __table_args__ = _orders("pairs", "status", "priority_site")
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
-    project_id: Mapped[str] = mapped_column(String(64), index=True)
+    project_id: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(255), default="")
     description: Mapped[str] = mapped_column(Text, default="")
     status: Mapped[PairStatus] = mapped_column(EnumColumn(PairStatus), default=PairStatus.CREATING)
