@@ -9,7 +9,7 @@ import time
 
 from tests.sim.mix import Less
 from tests.sim.soak import show, soak
-from tests.sim.story import Story
+from tests.sim.stories import story_of
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def _many(first: int, count: int) -> int:
     began, broken = time.monotonic(), 0
     for seed in range(first, first + count):
         try:
-            Story(seed).run()
+            story_of(seed).run()
         except Exception as error:
             broken += 1
             print(f"seed {seed}: {type(error).__name__}: {error}", flush=True)
@@ -45,7 +45,7 @@ def _many(first: int, count: int) -> int:
 
 
 def _replay(seed: int, less: Less) -> int:
-    story = Story(seed, trace=True, less=less)
+    story = story_of(seed, trace=True, less=less)
     try:
         said, code = str(story.run()), 0
     except Exception as error:

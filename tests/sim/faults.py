@@ -218,10 +218,10 @@ class Faults:
     def _site(self) -> str:
         return self.rng.choice(list(self.world.agents))
 
-    def _later(self, run: Callable[[], None]) -> None:
+    def _later(self, run: Callable[[], None], seconds: float = WHILE_SECONDS) -> None:
         def unless_healed() -> None:
             if not self.healed:
                 run()
 
-        delay = self.rng.random() * WHILE_SECONDS
+        delay = self.rng.random() * seconds
         self.world.scheduler.after(delay, Kind.FAULT, "world", "over", unless_healed)

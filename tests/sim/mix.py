@@ -5,7 +5,7 @@ with much of itself and little of the rest. `Less` takes things away from a seed
 it still does.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 KIB = 1024
@@ -36,6 +36,22 @@ FAULTS = (
 OPERATIONS = ("failover", "forced", "reverse", "reverse", "stop", "sync", "sync", "sync", "extend")
 
 
+# Beside the sites' own, in worlds with real controllers.
+CONTROLLER_FAULTS = ("controller kill", "controller pause", "controller cut")
+CALLS = (
+    "failover",
+    "forced",
+    "reverse",
+    "reverse",
+    "stop",
+    "sync",
+    "sync",
+    "reprotect",
+    "reprotect",
+    "extend",
+)
+
+
 @dataclass(slots=True)
 class HostMix:
     """One host: its volume, how many requests at once, how long it thinks (seconds)."""
@@ -60,9 +76,9 @@ class Mix:
     in_step_first: bool
     intents_max: int
     unanswered_bytes_max: int
-    lazy_resume: bool = field(
-        default=False
-    )  # primaries wait long for their link before they ask for a permit
+    lazy_resume: bool = False  # primaries wait long for their link before they ask for a permit
+    controllers: int = 0  # real ones; 0: the small stand-in
+    dying: float = 0.0  # the chance that a controller ends at a moment of a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +136,26 @@ def draw(rng: Random) -> Mix:
         unanswered_bytes_max=rng.choice((64, 1024)) * KIB,
     )
     _focus(mix, rng)
+    return mix
+
+
+def draw_whole(rng: Random) -> Mix:
+    """The mix of a seed with real controllers. Volumes are of one extent, which counts as a GiB."""
+    mix = draw(rng)
+    mix.sizes = [ONE_EXTENT] * rng.choice((1, 2, 2))
+    mix.hosts = [
+        HostMix(volume, rng.choice((1, 2, 4)), rng.choice((0.02, 0.06))) for volume in range(len(mix.sizes))
+    ]
+    mix.controllers = rng.choice((1, 1, 2, 3))
+    mix.dying = rng.choice((0.0, 0.0, 0.03, 0.1))
+    for name in rng.sample(CONTROLLER_FAULTS, rng.randint(0, 2)):
+        mix.faults[name] = rng.choice((0.5, 1.0, 3.0))
+    if "regroup" in mix.verbs:
+        mix.verbs = ["members", "members", "stop", "sync", "sync"] if len(mix.sizes) > 1 else ["stop", "sync"]
+    elif mix.verbs != ["next"]:
+        mix.verbs = rng.sample(CALLS, rng.randint(1, len(CALLS)))
+    mix.operator_share = max(mix.operator_share, 0.2)
+    mix.pause_seconds = rng.choice((0.1, 0.2, 0.4))
     return mix
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.sim.checkers.violation import Violation
 from tests.sim.mix import Less
-from tests.sim.story import Story
+from tests.sim.stories import mix_of, story_of
 
 SECONDS = 60.0
 
@@ -14,7 +14,7 @@ SECONDS = 60.0
 def broken(seed: int, less: Less) -> str | None:
     """What breaks, in a few words that stay the same as a seed gets smaller; None: nothing does."""
     try:
-        Story(seed, less=less).run()
+        story_of(seed, less=less).run()
     except Violation as violation:
         return violation.promise
     except Exception as error:
@@ -43,7 +43,7 @@ def shrink(
 
 def _candidates(seed: int, least: Less) -> Iterator[Less]:
     """Each takes something more away; the boldest first."""
-    mix = Story(seed).mix
+    mix = mix_of(seed)
     for name in sorted({*mix.faults, *mix.verbs} - least.without):
         yield replace(least, without=least.without | {name})
     for field, start in (("troubles_most", 64), ("requests_most", 128), ("hosts_most", len(mix.hosts))):

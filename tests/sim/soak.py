@@ -9,7 +9,7 @@ from itertools import count
 
 from tests.sim.bugs import BUGS
 from tests.sim.shrink import shrink
-from tests.sim.story import Story
+from tests.sim.stories import story_of
 
 # Seeds that a worker takes at once: a few seconds' worth.
 BATCH = 20
@@ -45,7 +45,7 @@ def show(seed: int, why: str) -> None:
     """The seed, the least of it that breaks the same promise, and the trace of that."""
     print(f"seed {seed} broke a promise: {why}\nmaking it smaller ...", flush=True)
     less, what = shrink(seed)
-    story = Story(seed, trace=True, less=less)
+    story = story_of(seed, trace=True, less=less)
     try:
         story.run()
         said = (
@@ -64,7 +64,7 @@ def _from(first: int) -> list[int]:
 def _batch(seeds: list[int]) -> tuple[int, str] | None:
     for seed in seeds:
         try:
-            Story(seed).run()
+            story_of(seed).run()
         except Exception as error:
             return seed, f"{type(error).__name__}: {error}"
     return None

@@ -9,11 +9,13 @@ from tests.sim.checkers.violation import Violation
 from tests.sim.checkers.watch import Watch
 from tests.sim.faults import Faults
 from tests.sim.load import Load
-from tests.sim.mix import ALL, Less, draw
+from tests.sim.mix import ALL, Less, Mix, draw
 from tests.sim.operator import Operator
 from tests.sim.world.delays import Drawn
 from tests.sim.world.scheduler import Event, Kind
 from tests.sim.world.world import QUICK, World
+
+from bilocate.replication.limits import Limits
 
 TROUBLE_SECONDS = 2.5
 HEAL_SECONDS = 30.0
@@ -39,7 +41,7 @@ class Story:
     def __init__(self, seed: int, trace: bool = False, less: Less = ALL) -> None:
         self.seed = seed
         self.less = less
-        self.mix = mix = draw(Random(f"{seed} mix"))
+        self.mix = mix = self._draw(Random(f"{seed} mix"))
         self.rng = Random(f"{seed} trouble")
         self.delays = Drawn(Random(f"{seed} delays"))
         limits = replace(
@@ -48,20 +50,34 @@ class Story:
             unanswered_bytes_max=mix.unanswered_bytes_max,
             resume_wait_seconds=LONG_RESUME_SECONDS if mix.lazy_resume else QUICK.resume_wait_seconds,
         )
-        self.world = World(mix.sizes, limits, Random(f"{seed} world"), self.delays, trace)
+        self.world = self._make_world(limits, trace)
         self.watch = Watch(self.world)
-        self.faults = Faults(self.world, self.rng)
-        self.operator = Operator(self.world, self.rng)
+        self.faults = self._make_faults()
+        self.operator = self._make_operator()
         self.loads: list[Load] = []
         self.happened: Counter[str] = Counter()  # faults and calls of the operator
         self._kinds = list(mix.faults)
         self._weights = list(mix.faults.values())
         self._verbs = [verb for verb in mix.verbs if verb not in less.without]
 
+    def _draw(self, rng: Random) -> Mix:
+        return draw(rng)
+
+    def _make_faults(self) -> Faults:
+        return Faults(self.world, self.rng)
+
+    def _make_world(self, limits: Limits, trace: bool) -> World:
+        mix, repeated = self.mix, Random(f"{self.seed} repeated")
+        world = World(mix.sizes, limits, Random(f"{self.seed} world"), self.delays, trace)
+        world.controller.repeat_steps(lambda: repeated.random() < mix.repeats)
+        return world
+
+    def _make_operator(self) -> Operator:
+        return Operator(self.world, self.rng)
+
     def run(self) -> Told:
         """:raises Violation: a promise was broken."""
-        world, mix, repeated = self.world, self.mix, Random(f"{self.seed} repeated")
-        world.controller.repeat_steps(lambda: repeated.random() < mix.repeats)
+        world, mix = self.world, self.mix
         world.start()
         if mix.in_step_first:
             world.run_until(world.in_step, 5.0)

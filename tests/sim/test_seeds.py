@@ -7,7 +7,7 @@ import os
 
 import pytest
 from tests.sim.bugs import BUGS
-from tests.sim.story import Story
+from tests.sim.stories import WHOLE_EVERY, story_of
 
 FIRST = int(os.environ.get("SIM_FIRST", "1"))
 COUNT = int(os.environ.get("SIM_SEEDS", "200"))
@@ -16,16 +16,17 @@ COUNT = int(os.environ.get("SIM_SEEDS", "200"))
 @pytest.mark.parametrize("seed", [*BUGS, *range(FIRST, FIRST + COUNT)])
 def test_every_promise_is_kept(seed: int) -> None:
     try:
-        told = Story(seed).run()
+        told = story_of(seed).run()
     except Exception as error:
         raise AssertionError(f"seed {seed}: {error}; replay it: python -m tests.sim {seed}") from error
     assert told.requests > 0
 
 
-def test_the_same_seed_gives_the_same_trace() -> None:
+@pytest.mark.parametrize("seed", [FIRST + 6, WHOLE_EVERY, 2 * WHOLE_EVERY])
+def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
     traces = set()
-    for _ in range(10):
-        story = Story(FIRST + 6, trace=True)
+    for _ in range(10 if seed % WHOLE_EVERY else 3):
+        story = story_of(seed, trace=True)
         story.run()
         traces.add(story.world.trace.text())
     assert len(traces) == 1

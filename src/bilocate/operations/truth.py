@@ -82,7 +82,7 @@ async def _refresh(context: Context, sessions: Iterable[Session], seconds: float
         for site in (session.primary_site, session.secondary_site)
         if _is_behind(context.observer.last(site), session)
     }
-    await context.observer.freshen(stale, 0.0, seconds)
+    await context.observer.freshen(sorted(stale), 0.0, seconds)
 
 
 def _is_behind(report: SiteReport, session: Session) -> bool:

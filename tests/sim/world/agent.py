@@ -85,6 +85,7 @@ class Agent:
             if not ports.session.stopped:
                 self._carry(ports)
         self.world.observers.started(self.site)
+        self.world.hello(self.site)
 
     def _record_of(self, disk: Disk, records: dict[str, VolumeRecord]) -> VolumeRecord:
         record = records.get(disk.volume_id)

@@ -22,6 +22,7 @@ class Kind(Enum):
     TIMER = "timer"
     HOST = "host"
     FAULT = "fault"
+    STEP = "step"  # a step of a controller's event loop
 
 
 class Event:
@@ -126,7 +127,7 @@ class Scheduler:
 
     def _run(self, event: Event) -> None:
         self.events_run += 1
-        if self.trace.on:
+        if self.trace.on and event.kind is not Kind.STEP:
             self.trace.add(self.now, event.site, f"{event.kind.value} {event.name} {event.detail}".rstrip())
         event.run()
         if self.after_each is not None:

@@ -23,6 +23,7 @@ class SiteVolume:
         self.index = 0  # its number within the carrier
         self.connections: dict[Connection, None] = {}  # in the order of their coming
         self.queue: deque[Request] = deque()
+        self.revision = -1  # of what a controller wants of it
 
     @property
     def volume_id(self) -> str:

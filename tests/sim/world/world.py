@@ -123,6 +123,9 @@ class World:
             return None
         return mine
 
+    def hello(self, site: str) -> None:
+        """An agent has started, and says so to a controller. The small controller looks often enough without."""
+
     def site_died(self, site: str, deliver: Callable[[int], int], silent: bool) -> None:
         """Its connections go with it."""
         self.wire.site_died(site, deliver, silent)

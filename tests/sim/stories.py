@@ -1,0 +1,24 @@
+"""Which world a seed is of: every twentieth has real controllers, the others the small stand-in, which is faster."""
+
+from random import Random
+
+from tests.sim.mix import ALL, Less, Mix, draw, draw_whole
+from tests.sim.story import Story
+from tests.sim.whole.story import WholeStory
+
+WHOLE_EVERY = 20
+
+
+def story_of(seed: int, trace: bool = False, less: Less = ALL) -> Story:
+    """The seed's story."""
+    return WholeStory(seed, trace, less) if is_whole(seed) else Story(seed, trace, less)
+
+
+def is_whole(seed: int) -> bool:
+    """Whether it has real controllers."""
+    return seed % WHOLE_EVERY == 0
+
+
+def mix_of(seed: int) -> Mix:
+    """What the seed draws before it begins."""
+    return (draw_whole if is_whole(seed) else draw)(Random(f"{seed} mix"))

@@ -1,0 +1,5 @@
+"""Nothing is printed while worlds are made and ended."""
+
+from tests.quiet import quiet
+
+__all__ = ["quiet"]

@@ -1,0 +1,114 @@
+"""One seed of a world with real controllers."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import structlog
+from tests.sim.checkers.violation import Violation
+from tests.sim.faults import Faults
+from tests.sim.mix import ALL, Less, Mix, draw_whole
+from tests.sim.operator import Operator
+from tests.sim.story import Story, Told
+from tests.sim.whole.faults import WholeFaults
+from tests.sim.whole.operator import WholeOperator
+from tests.sim.whole.world import WholeWorld, seeded_ids
+from tests.sim.world.world import SESSION, World
+
+from bilocate.domain.observed import Observed, Replication
+from bilocate.replication.limits import Limits
+
+# What a controller says when its own code is wrong: nothing that a world does may lead to that.
+DEFECTS = frozenset(
+    {
+        "operation_defect",
+        "runner_defect",
+        "observer_defect",
+        "reconcile_defect",
+        "step_defect",
+    }
+)
+SETTLED = frozenset({"available"})
+TRUTH_SECONDS = 1.0
+
+
+class WholeStory(Story):
+    """The same trouble, the same checkers, and what the API says at the end must be true."""
+
+    world: WholeWorld
+
+    def __init__(self, seed: int, trace: bool = False, less: Less = ALL) -> None:
+        with seeded_ids(Random(f"{seed} ids")):
+            super().__init__(seed, trace, less)
+
+    def _draw(self, rng: Random) -> Mix:
+        return draw_whole(rng)
+
+    def _make_world(self, limits: Limits, trace: bool) -> World:
+        mix, rng = self.mix, Random(f"{self.seed} world")
+        return WholeWorld(len(mix.sizes), mix.controllers, limits, rng, self.delays, trace, mix.dying)
+
+    def _make_faults(self) -> Faults:
+        return WholeFaults(self.world, self.rng)
+
+    def _make_operator(self) -> Operator:
+        return WholeOperator(self.world, self.rng)  # type: ignore[return-value]
+
+    def run(self) -> Told:
+        """:raises Violation: a promise was broken."""
+        with seeded_ids(Random(f"{self.seed} more ids")), self._logs():
+            try:
+                return super().run()
+            finally:
+                self.world.close()
+
+    def _in_order(self) -> bool:
+        wishes = self.world.database.wishes
+        return list(wishes) == [SESSION] and wishes[SESSION].status in SETTLED and super()._in_order()
+
+    def _check_the_end(self) -> None:
+        super()._check_the_end()
+        if unfinished := self.operator.unfinished():  # type: ignore[attr-defined]
+            raise Violation("API", f"operations do not end: {unfinished}")
+        held = self.world.file.read("SELECT id, operation_id FROM groups WHERE operation_id IS NOT NULL")
+        if held:
+            raise Violation("API", f"ended operations hold their groups: {held}")
+        self._check_what_is_told()
+
+    def _check_what_is_told(self) -> None:
+        found: list[Observed] = []
+        controller = self.world.controllers[0]
+
+        async def observe() -> None:
+            found.extend((await controller.operations.observe([SESSION], TRUTH_SECONDS)).values())
+
+        controller.run(observe())
+        self.world.run(2 * TRUTH_SECONDS)
+        if [each.replication for each in found] != [Replication.ACTIVE]:
+            raise Violation("API", f"in step and quiet, but {found} is told")
+
+    @contextmanager
+    def _logs(self) -> Iterator[None]:
+        """Log lines go into the trace; a line that speaks of a defect breaks the seed."""
+
+        def take(_logger: Any, _method: str, fields: Any) -> Any:
+            name, trace = str(fields.pop("event", "")), self.world.trace
+            if name in DEFECTS:
+                said = f"{name} {fields.get('step', '')}: {fields.get('exc_info') or fields.get('error')!r}"
+                self.operator.defects.append(said)  # type: ignore[attr-defined]
+            if trace.on:
+                told = " ".join(f"{key}={value}" for key, value in sorted(fields.items()))
+                trace.add(self.world.scheduler.now, "log", f"{name} {told}")
+            raise structlog.DropEvent
+
+        before = structlog.get_config()
+        structlog.configure(
+            processors=[structlog.contextvars.merge_contextvars, take],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
+        )
+        try:
+            yield
+        finally:
+            structlog.configure(**before)
