@@ -32,7 +32,7 @@ class ConfigError(BilocateError):
 
 
 class KeyFileError(BilocateError):
-    """The installation key can't be used."""
+    """A file with a key or another secret can't be used."""
 
     def __init__(self, file: Path, problem: str) -> None:
         super().__init__(f"key file {file}: {problem}")
@@ -57,7 +57,9 @@ class ApiListener(Listener):
 
     public_url: str = ""  # empty: made of host and port; behind a proxy it must be given
     tls_certificate_file: Path | None = None
-    tls_key_file: Path | None = None
+    tls_key_file: Path | None = None  # 0600
+    # The CA that signed it, if it is one of your own: `bilocate up` trusts it, and the openrc names it as OS_CACERT.
+    tls_ca_file: Path | None = None
     # Where the API is to be reached only through a proxy that authenticates its users itself: a file with what that
     # proxy sends as X-Bilocate-Proxy (0600). Whoever comes without it is sent to the proxy (407).
     proxy_secret_file: Path | None = None
@@ -121,6 +123,9 @@ class ApiLimits:
 
     body_bytes_max: int = MIB  # the largest true request (a group of 1000 pairs) takes 40 KiB
     body_seconds: float = 10.0  # from the headers to the end of the body; a slower sender gets 408
+    # Of one token at one controller; 0 is no bound. More than two cores can answer: it bounds who runs wild.
+    token_requests_per_second: float = 500.0
+    token_requests_burst: int = 2000  # at once, after a pause
     requests_max: int = 1000  # under way at once; more get 503
     shutdown_seconds: float = 5.0  # for requests under way when the controller is told to stop
     retry_after_seconds: int = 2  # told with every 503: a restart takes about a second
@@ -192,6 +197,7 @@ class SiteConfig:
     state_dir: Path
     key_file: Path
     controller_urls: tuple[str, ...]
+    controller_ca_file: Path | None = None  # the CA of https controllers; without one those usually trusted
     nbd: NbdListener = field(default_factory=NbdListener)
     link: LinkListener = field(default_factory=LinkListener)
     control: Listener = field(default_factory=Listener)
@@ -280,15 +286,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _read_private(file: Path) -> str:
+def require_private(file: Path) -> None:
+    """:raises KeyFileError: the file can't be looked at, or others may read it."""
     try:
         mode = file.stat().st_mode
-        text = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise KeyFileError(file, f"can't be read ({error})") from error
     if mode & 0o077:
         raise KeyFileError(file, "others may read it: chmod 600 it, and make a new key if they did")
-    return text
+
+
+def _read_private(file: Path) -> str:
+    require_private(file)
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyFileError(file, f"can't be read ({error})") from error
 
 
 def _check_listener(file: Path, name: str, listener: Listener, encrypted: bool) -> None:

@@ -56,6 +56,7 @@ def test_a_controllers_settings_are_read(tmp_path: Path) -> None:
     assert config.sites["az1"].link_target() == ("127.0.0.1", 2)
     assert config.sites["az2"].link_target() == "/d/az2/link.sock"
     assert config.identity.token_seconds == 8 * 3600
+    assert config.api.tls_ca_file is None
 
 
 def test_a_sites_settings_are_read(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bilocate.api.audit import READS, AuditLog, notes_of
-from bilocate.api.codes import Problem
+from bilocate.api.codes import Problem, malformed
 from bilocate.api.metrics import Metrics
 from bilocate.api.negotiation import VERSION_HEADER, accepts_json
 from bilocate.api.problems import body_of, identity_body_of, problem_of
+from bilocate.api.rates import TokenRates
 from bilocate.config import ApiLimits
 from bilocate.logs import REQUEST_ID_HEADER, fit_request_id, under_request_id
 
@@ -47,6 +48,7 @@ class Gate:
         self._app = app
         self._proxy_secret = proxy_secret
         self._limits = limits
+        self._rates = TokenRates(limits.token_requests_per_second, limits.token_requests_burst)
         self._metrics = metrics
         self._audit = audit
         self.under_way = 0
@@ -107,6 +109,9 @@ class Gate:
             raise Problem(
                 503, f"more than {self._limits.requests_max} requests are under way: try again shortly"
             )
+        self._rates.take(headers.get("x-auth-token"))
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            raise malformed("the address has a NUL character in it")
         if not accepts_json(headers.getlist("accept")):
             raise Problem(406, "answers are JSON: accept application/json")
 

@@ -10,6 +10,7 @@ import uvicorn
 
 from bilocate.api.gate import Gate
 from bilocate.config import ApiListener
+from bilocate.tls import server_context
 
 log = structlog.get_logger("bilocate.api")
 
@@ -55,9 +56,11 @@ class ApiServer:
     """Serves the application on a bound socket."""
 
     def __init__(self, gate: Gate, listener: ApiListener, bound: socket.socket) -> None:
+        """:raises KeyFileError, TlsFileError: the certificate or its key can't be used."""
         self._gate = gate
         self._bound = bound
         certificate, key = listener.tls_certificate_file, listener.tls_key_file
+        tls = server_context(certificate, key) if certificate and key else None
         config = uvicorn.Config(
             gate,
             lifespan="off",
@@ -70,8 +73,7 @@ class ApiServer:
             proxy_headers=False,
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            ssl_certfile=str(certificate) if certificate else None,
-            ssl_keyfile=str(key) if key else None,
+            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None

@@ -13,6 +13,7 @@ import httpx
 
 from bilocate.cli.credentials import Credentials
 from bilocate.cli.errors import ApiError, CliError, Conflict, NotFound, OutOfReach, UsageProblem
+from bilocate.tls import client_context
 
 REQUEST_TIMEOUT_SECONDS = 30.0  # longer than any call takes that is not stuck: verbs answer at once
 # A controller that starts again after a kill needs about a second, which is worth that wait.
@@ -72,7 +73,9 @@ class Client:
 
     def __init__(self, credentials: Credentials, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS) -> None:
         self.credentials = credentials
-        self._http = httpx.Client(timeout=timeout_seconds, trust_env=False)
+        self._http = httpx.Client(
+            timeout=timeout_seconds, trust_env=False, verify=client_context(credentials.ca_file)
+        )
         self._token = ""
         self._project_id = credentials.project_id
 

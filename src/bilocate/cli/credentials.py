@@ -22,6 +22,7 @@ class Credentials:
     project_id: str = ""
     user_domain: str = "Default"
     project_domain: str = "Default"
+    ca_file: Path | None = None  # whom an https address is trusted by; None: those usually trusted
 
     @property
     def service_address(self) -> str:
@@ -75,4 +76,5 @@ def _from_values(values: Mapping[str, str]) -> Credentials:
         project_id=values.get("OS_PROJECT_ID", ""),
         user_domain=values.get("OS_USER_DOMAIN_NAME", "Default"),
         project_domain=values.get("OS_PROJECT_DOMAIN_NAME", "Default"),
+        ca_file=Path(values["OS_CACERT"]) if values.get("OS_CACERT") else None,
     )

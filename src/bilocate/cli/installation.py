@@ -6,12 +6,14 @@ import os
 import random
 import secrets
 import socket
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 from bilocate.cli.errors import UsageProblem
 from bilocate.cli.layout import CONTROLLER, Layout
 from bilocate.config import KEY_BYTES, control_token, load_controller_config, read_key
+from bilocate.tls import client_context
 
 HOST = "127.0.0.1"
 DEFAULT_SITES = ("az1", "az2")
@@ -50,9 +52,19 @@ def configure(layout: Layout, api_port: int | None, sites: list[str] | None) -> 
 
 
 def api_address(layout: Layout) -> str:
-    """Where the controller answers, without a path."""
+    """Where the controller answers, without a path. With TLS by the name that its certificate has, if one is told."""
     api = load_controller_config(layout.config(CONTROLLER)).api
-    return f"http://{api.host}:{api.port}"
+    if api.tls_certificate_file is None:
+        return f"http://{api.host}:{api.port}"
+    return api.public_url.rstrip("/") or f"https://{api.host}:{api.port}"
+
+
+def api_trust(layout: Layout) -> ssl.SSLContext | bool:
+    """How the controller's certificate is verified.
+
+    :raises TlsFileError: the CA file that is configured holds no certificates.
+    """
+    return client_context(load_controller_config(layout.config(CONTROLLER)).api.tls_ca_file)
 
 
 def control_of(layout: Layout, site: str) -> Control:

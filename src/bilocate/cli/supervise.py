@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import httpx
 
 from bilocate.cli.errors import CliError, UsageProblem
-from bilocate.cli.installation import Control, api_address, control_of
+from bilocate.cli.installation import Control, api_address, api_trust, control_of
 from bilocate.cli.layout import CONTROLLER, Layout
 from bilocate.cli.processes import STOP_SECONDS, Daemon
 
@@ -66,7 +66,7 @@ def await_ready(
     :raises CliError: when that takes too long or a process ends; the message names the log to read.
     """
     address = api_address(layout)
-    with httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=False) as http:
+    with _prober(layout) as http:
         _await(lambda: _ready_problem(http, address), daemons(layout), timeout_seconds)
         _await(lambda: _link_problem(http, address), daemons(layout), link_seconds)
 
@@ -78,8 +78,12 @@ def await_site(layout: Layout, site: str, timeout_seconds: float = READY_SECONDS
     """
     control = control_of(layout, site)
     address = api_address(layout)
-    with httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=False) as http:
+    with _prober(layout) as http:
         _await(lambda: _site_problem(http, control, address, site), [layout.daemon(site)], timeout_seconds)
+
+
+def _prober(layout: Layout) -> httpx.Client:
+    return httpx.Client(timeout=PROBE_TIMEOUT_SECONDS, trust_env=False, verify=api_trust(layout))
 
 
 def _await(problem: Callable[[], str], watched: list[Daemon], timeout_seconds: float) -> None:

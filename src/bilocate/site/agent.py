@@ -78,6 +78,7 @@ class Agent:
             config.controller_urls,
             self._token,
             ArbiterSettings(timeout_seconds=config.timeouts.arbiter_timeout_seconds),
+            config.controller_ca_file,
         )
         ending.push_async_callback(arbiter.aclose)
         sessions = Sessions(config.site, volumes, self._runners(ledger, arbiter, volumes))

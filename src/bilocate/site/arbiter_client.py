@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ import httpx
 import structlog
 
 from bilocate.domain.arbiter import Call, Refusal, Row, RowState
+from bilocate.tls import client_context
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +40,17 @@ class ArbiterClient:
     """The agent's calls to its controllers: one instance per agent. Calls of several sessions may overlap."""
 
     def __init__(
-        self, controller_urls: Sequence[str], token: str, settings: ArbiterSettings | None = None
+        self,
+        controller_urls: Sequence[str],
+        token: str,
+        settings: ArbiterSettings | None = None,
+        ca_file: Path | None = None,
     ) -> None:
-        """`controller_urls`: the next has its turn after an unknown outcome. `token`: `control_token(key)`."""
+        """`controller_urls`: the next has its turn after an unknown outcome. `token`: `control_token(key)`.
+        `ca_file`: whom https controllers are trusted by.
+
+        :raises TlsFileError: there are no certificates in the file.
+        """
         if not controller_urls:
             raise ValueError("at least one controller URL is needed")
         self._urls = [url.rstrip("/") for url in controller_urls]
@@ -51,7 +61,9 @@ class ArbiterClient:
             headers={"Authorization": f"Bearer {token}"},
             timeout=self._settings.timeout_seconds,
             transport=httpx.AsyncHTTPTransport(
-                retries=0, limits=httpx.Limits(max_keepalive_connections=8, keepalive_expiry=60.0)
+                verify=client_context(ca_file),
+                retries=0,
+                limits=httpx.Limits(max_keepalive_connections=8, keepalive_expiry=60.0),
             ),
             follow_redirects=False,
             trust_env=False,

@@ -18,7 +18,7 @@ from tests.real.harness.waiting import wait_for
 from bilocate.cli import supervise
 from bilocate.cli.client import Client
 from bilocate.cli.credentials import find_credentials
-from bilocate.cli.installation import configure, control_of
+from bilocate.cli.installation import api_address, configure, control_of
 from bilocate.cli.layout import CONTROLLER, Layout
 from bilocate.config import load_controller_config
 
@@ -153,8 +153,7 @@ class Installation:
     @property
     def api(self) -> str:
         """The controller's address, without a path."""
-        config = load_controller_config(self.layout.config(CONTROLLER))
-        return f"http://{config.api.host}:{config.api.port}"
+        return api_address(self.layout)
 
     def log(self, name: str) -> str:
         """What a process has said."""

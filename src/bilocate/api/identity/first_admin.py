@@ -82,6 +82,8 @@ def _openrc(config: ControllerConfig, public_url: str, password: str, project_id
         "OS_IDENTITY_API_VERSION": "3",
         "OS_REGION_NAME": config.region,
     }
+    if config.api.tls_ca_file is not None:
+        values["OS_CACERT"] = str(config.api.tls_ca_file)
     return "".join(f"export {name}={quote(value)}\n" for name, value in values.items())
 
 
