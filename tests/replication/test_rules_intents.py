@@ -1,6 +1,6 @@
 """Rules 4 and 5 of docs/safety.md: intents. A is the primary, B the secondary, both in step at first."""
 
-from tests.replication.scene import SECTORS_PER_EXTENT, in_step
+from tests.replication.scene import SECTORS_PER_EXTENT, in_step, solo
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import KIB, A, B
 
@@ -84,6 +84,39 @@ def test_DROPWAIT_intents_stay_when_the_link_was_lost_before_the_secondary_flush
     scene.part()
     scene.until_answered(flush)
     assert scene.durable(A).intents == {0, 1, 2}
+
+
+def test_DROP_a_resync_ends_with_a_flush_after_which_only_extents_in_use_keep_their_intents() -> None:
+    """Else all that was written solo would be compared again, whole, after the next crash. w1 came behind the flush."""
+    scene = solo(EXTENTS)
+    for extent in range(3):
+        scene.until_answered(scene.host.write(extent * SECTORS_PER_EXTENT))
+    flushes = scene.hold(Kind.FLUSH, A)
+    scene.join()
+    scene.wait(A, "in_step")
+    scene.run(0.01)
+    assert scene.parked(Kind.FLUSH, A)
+    scene.until_answered(scene.host.write(0))
+    scene.release(flushes)
+    scene.run(0.05)
+    assert scene.durable(A).intents == {0}
+    assert not scene.durable(A).dirty
+    scene.check()
+
+
+def test_DROP_the_flush_at_the_end_of_a_resync_makes_nothing_dirty_when_the_link_is_lost_meanwhile() -> None:
+    scene = solo(EXTENTS)
+    scene.until_answered(scene.host.write(0))
+    flushes = scene.hold(Kind.FLUSH, A)
+    scene.join()
+    scene.wait(A, "in_step")
+    scene.run(0.01)
+    scene.part()
+    scene.wait(A, "solo")
+    scene.release(flushes)
+    scene.run(0.05)
+    assert scene.durable(A).intents == {0}
+    assert not scene.told(A)["volumes"][0]["dirty_bytes"]
 
 
 def test_DROPRACE_an_extent_that_was_entered_while_the_flush_ran_keeps_its_intent() -> None:

@@ -3,16 +3,17 @@
 import errno
 from dataclasses import replace
 
-from tests.replication.scene import SMALL, Scene, in_step, solo
+from tests.replication.scene import SECTORS_PER_EXTENT, SMALL, Scene, in_step, solo
 from tests.sim.world.disk import SECTOR, Failure
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import SESSION, A, B
 
-from bilocate.domain.geometry import CHUNK_BYTES
+from bilocate.domain.geometry import CHUNK_BYTES, EXTENT_BYTES
 from bilocate.replication.records import Role
 from bilocate.replication.wanted import CannotPromote
 
 CHUNK = CHUNK_BYTES // SECTOR  # in sectors
+EXTENTS = [4 * EXTENT_BYTES]
 
 
 def _names(scene: Scene, site: str) -> list[str]:
@@ -102,6 +103,76 @@ def test_SET_every_host_write_from_then_on_goes_on_the_link_inside_the_set_or_no
         scene.run(0.01)
         assert scene.writer(B, 3 * CHUNK) == outside.number
     scene.until_in_step()
+
+
+def _compared(scene: Scene, site: str = A) -> int:
+    """How many bytes the last resync compared."""
+    return int(scene.told(site)["last_resync"]["total_bytes"])
+
+
+def test_SET_an_extent_first_written_under_the_permit_is_compared_where_it_was_written() -> None:
+    scene = solo(EXTENTS)
+    writes = [scene.until_answered(scene.host.write(sector)) for sector in (0, 5 * CHUNK, SECTORS_PER_EXTENT)]
+    scene.join()
+    scene.until_in_step()
+    assert _compared(scene) == 3 * CHUNK_BYTES
+    assert [scene.writer(B, write.first) for write in writes] == [write.number for write in writes]
+
+
+def test_SET_a_new_primary_compares_what_it_wrote_and_all_that_the_old_one_suspects() -> None:
+    scene = in_step(EXTENTS)
+    scene.until_answered(scene.host.write(0))  # A's intent of extent 0
+    scene.a.kill()
+    scene.world.controller.failover(SESSION)
+    scene.wait(B, "solo")
+    scene.connect(B)
+    new = scene.until_answered(scene.host.write(SECTORS_PER_EXTENT + CHUNK))
+    scene.a.start()
+    scene.world.controller.set_paused(SESSION, False)
+    scene.until_in_step()
+    assert _compared(scene, B) == EXTENT_BYTES + CHUNK_BYTES
+    assert scene.writer(A, new.first) == new.number
+
+
+def test_SET_after_a_restart_an_extent_with_an_intent_is_compared_whole() -> None:
+    """The dirty map was in memory; the intent is all that knows of w1."""
+    scene = solo(EXTENTS)
+    w1 = scene.until_answered(scene.host.write(3 * CHUNK))
+    scene.restart(A)
+    scene.wait(A, "solo")
+    scene.connect()
+    w2 = scene.until_answered(scene.host.write(SECTORS_PER_EXTENT))
+    scene.join()
+    scene.until_in_step()
+    assert _compared(scene) == EXTENT_BYTES + CHUNK_BYTES
+    assert [scene.writer(B, write.first) for write in (w1, w2)] == [w1.number, w2.number]
+
+
+def test_SET_an_extent_with_an_intent_from_before_the_permit_is_compared_whole() -> None:
+    """What was written there before is in no dirty map. w2 touches such an extent, and one that is new."""
+    scene = in_step(EXTENTS)
+    scene.until_answered(scene.host.write(CHUNK))
+    scene.part()
+    scene.wait(A, "solo")
+    w2 = scene.until_answered(scene.host.write(SECTORS_PER_EXTENT - 1, 2))
+    scene.join()
+    scene.until_in_step()
+    assert _compared(scene) == EXTENT_BYTES + CHUNK_BYTES
+    assert scene.writer(B, SECTORS_PER_EXTENT) == w2.number
+
+
+def test_SET_another_permit_begins_anew() -> None:
+    """Between the two permits a write is in no dirty map: w2, while the session was in step."""
+    scene = solo(EXTENTS)
+    scene.until_answered(scene.host.write(0))
+    scene.join()
+    scene.until_in_step()
+    scene.until_answered(scene.host.write(CHUNK))
+    scene.part()
+    scene.wait(A, "solo")
+    scene.join()
+    scene.until_in_step()
+    assert _compared(scene) == EXTENT_BYTES
 
 
 def test_SET_holes_stay_holes() -> None:

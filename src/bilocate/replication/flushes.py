@@ -35,7 +35,9 @@ class Flushes:
         self._seq = 0  # of the FLUSH under way
         self._local = self._remote = False  # still to come
         self._errno = 0
-        self._drop_all = False
+        self._drop_all = False  # at both sites
+        self._drop_idle = False  # here: whatever may go, though there is room for more
+        self._drop_idle_next = False
         self._both = False  # both sites take part, and no trip came between
         self._candidates: list[set[int]] = []
 
@@ -55,6 +57,13 @@ class Flushes:
         self._waiting.append(done)
         self._begin(drop_all=True)
 
+    def drop_idle(self) -> None:
+        """After a resync: flush both sites, so that only extents in use keep their intents. What has one is compared
+        whole after a crash of this site."""
+        self._drop_idle_next = True
+        if not self.running:
+            self._begin(drop_all=False)
+
     def _begin(self, drop_all: bool) -> None:
         path = self._path
         path.flush_number += 1
@@ -66,6 +75,7 @@ class Flushes:
         ]
         self._errno = 0
         self._drop_all = drop_all
+        self._drop_idle, self._drop_idle_next = drop_all or self._drop_idle_next, False
         self._both = self._remote = path.linked and not path.permit
         self._local = True
         if self._remote:
@@ -119,6 +129,7 @@ class Flushes:
         """Nobody is answered any more."""
         self._waiting.clear()
         self._served.clear()
+        self._drop_idle_next = False
         self._local = self._remote = False
 
     def _end_if_done(self) -> None:
@@ -130,7 +141,7 @@ class Flushes:
         served, self._served = self._served, []
         for done in served:
             done(self._errno)
-        if self._waiting and not self.running:
+        if (self._waiting or self._drop_idle_next) and not self.running:
             self._begin(drop_all=False)
 
     # --- intents ---
@@ -148,9 +159,10 @@ class Flushes:
 
     def _drop(self) -> list[Change]:
         """DROP: after a flush of both sites; SOLODROP: while solo their chunks become dirty first."""
-        if not self._drop_all and self._count() <= self._intents_max:
+        all_idle = self._drop_idle and self._both  # SOLODROP would make too much of them dirty
+        if not all_idle and self._count() <= self._intents_max:
             return []
-        keep = 0 if self._drop_all else self._intents_max // 2
+        keep = 0 if all_idle else self._intents_max // 2
         changes: list[Change] = []
         dropped = superfluous(self._marks, self._candidates, self._path.flush_number, keep)
         for marks, gone in zip(self._marks, dropped, strict=True):

@@ -27,15 +27,17 @@ class Marks:
     """One volume's record with the in-memory side of its intents.
 
     `record.intents` are durable. `committing` are on their way: extent → the commit that makes it durable.
-    `touched` tells during which flush a write last entered an extent (DROPRACE).
+    `touched` tells during which flush a write last entered an extent (DROPRACE). `exact` are the extents that got
+    their intent since the present permit was given: all that was written there is in the dirty map (SET).
     """
 
-    __slots__ = ("committing", "record", "touched")
+    __slots__ = ("committing", "exact", "record", "touched")
 
     def __init__(self, record: VolumeRecord) -> None:
         self.record = record
         self.committing: dict[int, int] = {}
         self.touched: dict[int, int] = {}
+        self.exact: set[int] = set()
 
     # --- intents ---
 
@@ -44,6 +46,7 @@ class Marks:
         new = tuple(e for e in extents if e not in self.record.intents and e not in self.committing)
         for extent in new:
             self.committing[extent] = token
+        self.exact.update(new)
         return AddIntents(self.record.volume_id, new) if new else None
 
     def intents_committed(self, token: int) -> None:
@@ -57,6 +60,7 @@ class Marks:
         """Forget intents at once, in memory first: a write that enters later marks its extent anew (DROP)."""
         gone = tuple(e for e in extents if e in self.record.intents)
         self.record.intents.difference_update(gone)
+        self.exact.difference_update(gone)
         for extent in gone:
             self.touched.pop(extent, None)
         return [DropIntents(self.record.volume_id, gone)] if gone else []
@@ -94,6 +98,7 @@ class Marks:
         suspect = self.record.intents | self.record.failed | self.committing.keys()
         self.committing.clear()
         self.touched.clear()
+        self.exact.clear()
         if not suspect:
             return []
         volume_id = self.record.volume_id
@@ -143,12 +148,18 @@ class Marks:
 
     def suspects(self) -> BitMap:
         """The chunks in which this copy may differ from the other: dirty, intents and failed together (SET)."""
-        record = self.record
-        if record.blank:
+        return self._suspects({*self.record.intents, *self.committing})
+
+    def suspects_under_permit(self) -> BitMap:
+        """The same for a primary that holds a permit: of `exact` extents only what is dirty (SET)."""
+        return self._suspects({*self.record.intents, *self.committing} - self.exact)
+
+    def _suspects(self, extents: set[int]) -> BitMap:
+        if self.record.blank:
             return self.everything()
-        out = BitMap(record.dirty)
-        for extent in (*record.intents, *record.failed, *self.committing):
-            chunks = chunks_of_extent(extent, record.size_bytes)
+        out = BitMap(self.record.dirty)
+        for extent in extents | self.record.failed:
+            chunks = chunks_of_extent(extent, self.record.size_bytes)
             out.add_range(chunks.start, chunks.stop)
         return out
 

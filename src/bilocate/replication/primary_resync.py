@@ -144,6 +144,7 @@ class Resync:
             half.move(E.REPORTED)
             self.backoff.succeeded()
             half.say_step(half.welcome)
+            half.flushes.drop_idle()
 
     def abandon(self, failed: bool) -> None:
         """The resync has ended, well or badly. The locks are freed."""

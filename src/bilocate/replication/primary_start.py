@@ -131,7 +131,7 @@ class Start:
         half = self._half
         half.move(E.PERMIT)
         half.refusal = None
-        half.path.permit = True
+        half.path.take_permit()
         if self._restored:
             for marks in half.marks:
                 # In memory: nobody is to be told that less may differ than does. The intents stay the evidence.

@@ -39,7 +39,7 @@ class Progress:
 
 
 def set_of(marks: Sequence[Marks], welcome: Welcome, peer_suspects: Sequence[BitMap]) -> list[BitMap]:
-    """SET: what either side suspects, or everything where the pasts differ (GENCHK)."""
+    """SET: what either side suspects, or everything where the pasts differ (GENCHK). A permit is held."""
     out = []
     for own, peer, theirs in zip(marks, welcome.volumes, peer_suspects, strict=True):
         record = own.record
@@ -47,7 +47,7 @@ def set_of(marks: Sequence[Marks], welcome: Welcome, peer_suspects: Sequence[Bit
         if peer.everything or record.blank or peer.generation not in known:
             out.append(own.everything())
             continue
-        out.append(own.suspects() | theirs)
+        out.append(own.suspects_under_permit() | theirs)
     return out
 
 

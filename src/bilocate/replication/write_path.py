@@ -295,9 +295,15 @@ class WritePath:
                 return
             self._admit(held.popleft())
 
+    def take_permit(self) -> None:
+        """From now on, and until it is given up, every write's chunk is dirty before it is answered (SOLO, SET)."""
+        self.permit = True
+        for marks in self._marks:
+            marks.exact.clear()
+
     def permit_given(self) -> None:
         """SOLO: every unconfirmed write's chunks become dirty, then they are answered."""
-        self.permit = True
+        self.take_permit()
         waiting = list(self.unanswered.values())
         for request in waiting:
             self._make_dirty(request)
