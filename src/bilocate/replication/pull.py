@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pyroaring import BitMap
 
 from bilocate.domain.geometry import CHUNK_BYTES, chunk_length
-from bilocate.replication.frames import ALL_ZERO, Frame, Kind, MalformedFrame, header
+from bilocate.replication.digests import digests_of
+from bilocate.replication.frames import Frame, Kind, MalformedFrame, header
 from bilocate.replication.marks import Marks
 from bilocate.replication.ports import ChunkContent, Ports
 from bilocate.replication.requests import Op, Request
@@ -57,10 +58,8 @@ class Puller:
         if errno:
             self._failed(f"chunk {first} of volume {volume} can't be read here: errno {errno}")
             return True
-        zero = all(content.data is None for content in contents)
-        digests = b"" if zero else b"".join(content.digest for content in contents)
+        flags, digests = digests_of(contents)
         self._asked.add((volume, first))
-        flags = ALL_ZERO if zero else 0
         head = header(Kind.PULL, volume=volume, length=count, payload=len(digests), offset=first, flags=flags)
         self._ports.send(head, digests)
         return True

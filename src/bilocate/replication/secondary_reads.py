@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from bilocate.domain.geometry import chunk_count
+from bilocate.replication.digests import differing, digests_of
 from bilocate.replication.frames import (
     ALL_ZERO,
     DIGEST_BYTES,
@@ -71,23 +72,19 @@ class Reads:
         self._open.clear()
 
     def _tell_hashes(self, frame: Frame, contents: Sequence[ChunkContent]) -> None:
-        zero = all(content.data is None for content in contents)
-        payload = b"" if zero else b"".join(content.digest for content in contents)
+        flags, payload = digests_of(contents)
         head = header(
             Kind.HASHES,
             volume=frame.volume,
             length=frame.length,
             payload=len(payload),
             offset=frame.offset,
-            flags=ALL_ZERO if zero else 0,
+            flags=flags,
         )
         self._ports.send(head, payload)
 
     def _tell_differing(self, frame: Frame, contents: Sequence[ChunkContent], digests: bytes) -> None:
-        for index, content in enumerate(contents):
-            theirs = digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES]
-            if content.digest == theirs or (not theirs and content.data is None):
-                continue
+        for content in differing(contents, digests):
             offset, length = self._marks[frame.volume].chunk_range(content.chunk)
             payload = content.data if content.data is not None else b""
             head = header(
