@@ -1,10 +1,12 @@
 """The only place that wires the parts together: a controller's process and an agent's."""
 
 import asyncio
+import contextlib
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -19,6 +21,9 @@ from bilocate.config import (
 )
 from bilocate.domain.errors import BilocateError
 from bilocate.logs import configure_logging
+
+if TYPE_CHECKING:
+    from bilocate.operations.restore import Restored, Said
 
 # The two processes share nothing but this file. Each imports its own half of the house when it starts: an agent
 # that restarts is waited for, and the API's libraries alone take it most of a second.
@@ -71,6 +76,45 @@ async def _controller(config: ControllerConfig) -> None:
     finally:
         passwords.close()
         await database.close()
+
+
+def run_restore(
+    config: Path, file: Path | None, primaries: Mapping[str, str], forget: bool
+) -> "tuple[Restored, Path | None]":
+    """Put a copy of the controllers' database back, if there is one, and take the database into use. Tells what was
+    done, and where the database is kept that was there.
+
+    :raises RestoreUnclear, BackupError, ConfigError, KeyFileError, DatabaseUnavailable, OSError: the database is not in
+        use; what was put back stays sealed.
+    """
+    from bilocate.operations.restore import Said
+
+    loaded = load_controller_config(config)
+    return uvloop.run(_restore(loaded, file, Said(dict(primaries), forget)))
+
+
+async def _restore(
+    config: ControllerConfig, file: Path | None, said: "Said"
+) -> "tuple[Restored, Path | None]":
+    from bilocate.api.server import bind
+    from bilocate.operations.restore import restore
+    from bilocate.operations.service import Operations
+    from bilocate.operations.settings import settings_of
+    from bilocate.store.backup import put_back
+    from bilocate.store.database import Database
+    from bilocate.store.schema import upgrade
+
+    # Held meanwhile: where this controller runs, or would start, it is noticed.
+    with contextlib.closing(bind(config.api)):
+        kept = None if file is None else put_back(config.database_url, file)
+        database = Database(config.database_url)
+        operations = Operations(database, settings_of(config, control_token(read_key(config.key_file))))
+        try:
+            await upgrade(database)
+            return await restore(operations.context, said), kept
+        finally:
+            await operations.agents.close()
+            await database.close()
 
 
 class SiteCannotStart(BilocateError):

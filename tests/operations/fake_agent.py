@@ -14,7 +14,7 @@ from tests.operations.fake_parts import FakeHalf, FakeVolume, Json, Refused
 
 from bilocate.domain.arbiter import Ask, Call, Refusal, Row, RowState
 from bilocate.store import arbiter
-from bilocate.store.database import Database
+from bilocate.store.database import Database, DatabaseUnavailable
 
 CHUNK = 65536
 
@@ -360,7 +360,10 @@ class FakeAgent:
     async def _ask(self, half: FakeHalf, call: Call) -> Row | None:
         version = half.row.version if half.row is not None else 0
         ask = Ask(call, epoch=half.epoch, site=self.site, version=version)
-        answer = await arbiter.call(self.world.database, half.session_id, ask)
+        try:
+            answer = await arbiter.call(self.world.database, half.session_id, ask)
+        except DatabaseUnavailable:
+            return None  # nobody knows
         if answer is Refusal.CHANGED:
             half.row = None
             half.permit = False

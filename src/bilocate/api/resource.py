@@ -13,6 +13,7 @@ from bilocate.api.context import Call, Caller, Handler, Parts
 from bilocate.api.gate import ROUTE, VERSION
 from bilocate.api.identity.access import authenticate, require_project, require_right
 from bilocate.api.negotiation import V3_LOWEST, VERSION_HEADER, microversion, spelled
+from bilocate.store.sealing import require_unsealed
 
 READS = frozenset({"GET", "HEAD"})
 WITH_BODY = frozenset({"POST", "PUT"})
@@ -50,6 +51,9 @@ class Resource:
         if handler is None:
             raise method_not_allowed(request.method, self._methods)
         require_right(caller, reading=request.method in READS)
+        if request.method not in READS:
+            async with self._parts.database.reading() as db:
+                await require_unsealed(db)
         version = self._microversion(request)
         call = Call(self._parts, request, caller, project_id, self._version)
         if version is not None:

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from bilocate import __version__
-from bilocate.cli import controller, group, output, pair, site, status, up, volume
+from bilocate.cli import backup, controller, group, output, pair, site, status, up, volume
 from bilocate.cli.errors import EXIT_CODES_HELP, CliError
 from bilocate.domain.errors import BilocateError
 
@@ -39,6 +39,8 @@ app.add_typer(pair.app, name="pair")
 app.add_typer(group.app, name="group")
 app.add_typer(site.app, name="site")
 app.command()(controller.controller)
+app.command()(backup.backup)
+app.command()(backup.restore)
 
 
 def _print_version(wanted: bool) -> None:

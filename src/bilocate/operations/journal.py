@@ -21,6 +21,7 @@ from bilocate.store.columns import db_now, seconds_since
 from bilocate.store.database import Database
 from bilocate.store.journal_models import Operation, OperationStep, TargetKind
 from bilocate.store.models import Group, Pair, Volume
+from bilocate.store.sealing import IS_SEALED
 
 Json = dict[str, Any]
 
@@ -78,6 +79,7 @@ class Journal:
                 Operation.lease_owner == self.owner,
                 Operation.fence == operation.fence,
                 Operation.status == operation.status,
+                ~IS_SEALED,
             )
             .values(lease_until=db_now(self._lease_seconds))
             .execution_options(synchronize_session=False)
@@ -159,7 +161,7 @@ class Journal:
         if earlier_lives:
             mine = Operation.lease_owner.like(f"{_escaped(self._name)}/%", escape="\\")
             abandoned = or_(abandoned, mine & (Operation.lease_owner != self.owner))
-        wanted = select(Operation.id).where(Operation.status.in_(UNFINISHED), abandoned)
+        wanted = select(Operation.id).where(Operation.status.in_(UNFINISHED), abandoned, ~IS_SEALED)
         async with self._database.reading() as db:
             if (await db.scalars(wanted.limit(1))).first() is None:
                 return []

@@ -18,6 +18,7 @@ from bilocate.operations.rows import SiteRows, note_holds, session_row, site_row
 from bilocate.operations.settings import Settings
 from bilocate.operations.wanted import Json, is_older
 from bilocate.store.database import Database
+from bilocate.store.sealing import is_sealed, last_epoch, seal
 
 log = structlog.get_logger(__name__)
 
@@ -100,6 +101,8 @@ class Reconciler:
         report = await self._observer.fresh(site)
         if not report.answered:
             return False
+        if await self._is_older_than(report):
+            return False
         await self._note_holds(report)
         # Read after the report: what the report has and the database has not is really gone.
         async with self._database.reading() as db:
@@ -112,6 +115,29 @@ class Reconciler:
         for session_id in rows.leftovers:
             self.on_leftover(session_id)
         return done
+
+    async def look_before_all(self, seconds: float) -> None:
+        """At the start, before anything is decided: does any site that answers within `seconds` know more than the
+        database? Then that was put back from a backup, and is sealed.
+
+        :raises DatabaseUnavailable:
+        """
+        await self._observer.freshen(self._settings.sites, 0.0, seconds)
+        for site in self._settings.sites:
+            await self._is_older_than(self._observer.last(site))
+
+    async def _is_older_than(self, report: SiteReport) -> bool:
+        """Whether the database is older than the site: then it is sealed, and nobody is told anything by it."""
+        newest = newest_epoch(report)
+        async with self._database.reading() as db:
+            if await is_sealed(db):
+                return True
+            if newest <= await last_epoch(db):
+                return False
+        async with self._database.writing() as db:
+            await seal(db)
+        log.error("database_older_than_site", site=report.site, epoch=newest)
+        return True
 
     async def _note_holds(self, report: SiteReport) -> None:
         assert report.status is not None
@@ -184,6 +210,12 @@ class Reconciler:
         else:
             log.info("put_done", kind=kind, site=site, id=target_id)
         return True
+
+
+def newest_epoch(report: SiteReport) -> int:
+    """The highest epoch of all sessions at a site; 0 when it did not answer or has none."""
+    sessions = report.status["sessions"].values() if report.status is not None else ()
+    return max((int(found.get("epoch", 0)) for found in sessions), default=0)
 
 
 def _volume_differs(found: Json, wanted: Json) -> bool:

@@ -28,7 +28,7 @@ from bilocate.operations.runner import Runner
 from bilocate.operations.settings import Settings
 from bilocate.operations.truth import observe_sessions, unlinked
 from bilocate.operations.verbs import all_verbs, verb_named
-from bilocate.store.database import Database
+from bilocate.store.database import Database, DatabaseUnavailable
 from bilocate.store.models import Attachment, AttachmentKind
 
 # Verbs that end in moments when the sites answer: a call waits for them instead of being refused.
@@ -66,6 +66,8 @@ class Operations:
 
     async def start(self) -> None:
         """Begin to observe, to reconcile and to carry operations on."""
+        with contextlib.suppress(DatabaseUnavailable):  # the rounds look again
+            await self.reconciler.look_before_all(self.settings.timing.tell_seconds)
         await self.observer.start()
         await self.reconciler.start()
         await self.runner.start()

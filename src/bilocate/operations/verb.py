@@ -17,6 +17,7 @@ from bilocate.domain.errors_operations import Invalid
 from bilocate.operations.context import Context
 from bilocate.operations.runner_errors import RecordedError
 from bilocate.store.journal_models import Operation, TargetKind
+from bilocate.store.sealing import require_unsealed
 
 Json = dict[str, Any]
 A = TypeVar("A")
@@ -138,6 +139,7 @@ class Verb(ABC, Generic[A]):
         await self.check(request)
         args: Json = asdict(request.args)  # type: ignore[call-overload]  # a dataclass, see `args_type`
         async with context.database.writing() as db:
+            await require_unsealed(db)
             operation = context.journal.begin(
                 db, self.name, self.target, target_id, args, request.facts, project_id, requested_by
             )

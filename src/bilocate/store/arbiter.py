@@ -9,6 +9,7 @@ from bilocate.domain.arbiter import Ask, Call, Refusal, Row, RowState, decide
 from bilocate.store.columns import db_now
 from bilocate.store.database import Database, DatabaseUnavailable
 from bilocate.store.models import Session
+from bilocate.store.sealing import OlderThanSites, last_epoch, require_unsealed, seal
 
 # Each lost race means that another caller was served, so a handful of tries is always enough for callers of
 # one session; what is beyond is treated as an outage, never as an answer.
@@ -31,15 +32,25 @@ async def call(database: Database, session_id: str, ask: Ask) -> Row | Refusal:
     call may have been carried out (rule FORGET).
 
     :raises DatabaseUnavailable: the outcome is unknown.
+    :raises OlderThanSites: the database is a restored one; the caller may know more than it.
     """
-    async with database.writing(urgent=True) as db:
-        return await call_within(db, session_id, ask)
+    try:
+        async with database.writing(urgent=True) as db:
+            return await call_within(db, session_id, ask)
+    except OlderThanSites:
+        async with database.writing(urgent=True) as db:
+            await seal(db)
+        raise
 
 
 async def call_within(db: AsyncSession, session_id: str, ask: Ask) -> Row | Refusal:
     """The same within the caller's transaction: it counts when that is committed."""
+    await require_unsealed(db)
     for _ in range(MOST_TRIES):
         seen = await _read(db, session_id)
+        if ask.epoch > (await last_epoch(db) if seen is None else seen.epoch):
+            # No agent has an epoch that was not committed here first: what is here has been put back.
+            raise OlderThanSites
         if seen is None:
             return Refusal.SUPERSEDED
         decided = decide(seen, ask)
