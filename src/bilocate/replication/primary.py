@@ -12,6 +12,7 @@ from pyroaring import BitMap
 from bilocate.domain.arbiter import Call, Refusal, Row, RowState
 from bilocate.domain.geometry import chunk_count, extents_of
 from bilocate.domain.primary_states import PRIMARY, PrimaryEvent, PrimaryState
+from bilocate.replication.commits import Commits
 from bilocate.replication.flushes import Flushes
 from bilocate.replication.frames import (
     Frame,
@@ -24,13 +25,13 @@ from bilocate.replication.frames import (
     encode_json,
     header,
 )
+from bilocate.replication.heartbeat import Heartbeat
 from bilocate.replication.limits import Limits
 from bilocate.replication.marks import Marks
 from bilocate.replication.ports import ChunkContent, Ports
 from bilocate.replication.primary_quiesce import Answer, Quiesce
 from bilocate.replication.primary_resync import Resync
 from bilocate.replication.primary_start import Start
-from bilocate.replication.records import Change
 from bilocate.replication.requests import Op, Request
 from bilocate.replication.row_view import RowView
 from bilocate.replication.wanted import Wanted
@@ -63,6 +64,7 @@ class PrimaryHalf:
         self.state = S.DETACHED
         self.refusal: str | None = None  # why it does not serve, or has no secondary, for people
         self.now = 0.0  # of the last event
+        self.commit = Commits(ports, next_token)
         self.view = RowView(ports, hello.epoch, call_ids)
         self.path = WritePath(ports, marks, next_token, self._flush_for_host, self._local_failure)
         self.flushes = Flushes(ports, self.path, marks, next_token, limits.intents_max)
@@ -76,14 +78,12 @@ class PrimaryHalf:
         self._asked_permit = False  # since the trip (RESUME)
         self._flushing: dict[int, Request] = {}  # hosts' flushes, and writes that are done but for their FUA
         self._failed: list[Request] = []  # errors to answer when the gate opens
-        self._commits: dict[int, Callable[[float], None]] = {}
         self._link_wanted = False
+        self._heartbeat = Heartbeat(limits)
         # Times, in seconds of the caller's clock.
         self._pursued_at = 0.0
         self._wait_until = 0.0
         self._ask_at = 0.0
-        self._ping_at = 0.0
-        self._heard_at = 0.0
 
     # ------------------------------------------------------------------ what next
 
@@ -225,8 +225,7 @@ class PrimaryHalf:
         self.link = link
         self.welcome = None
         self.peer_suspects = [BitMap() for _ in self.marks]
-        self._heard_at = now
-        self._ping_at = now + self.limits.heartbeat_seconds
+        self._heartbeat.begin(now)
         self.ports.send(*encode_json(Kind.HELLO, self.hello.to_json()))
 
     def on_link_lost(self, link: int, reason: str, now: float) -> None:
@@ -292,7 +291,7 @@ class PrimaryHalf:
         """
         if link != self.link:
             return
-        self.now = self._heard_at = now
+        self.now = self._heartbeat.heard_at = now
         kind = frame.kind
         if kind is Kind.CONFIRM:
             self._on_confirm(frame.seq)
@@ -424,19 +423,10 @@ class PrimaryHalf:
             self.resync.backoff.failed(self.now)
             self.give_link_up("a local write failed during the resync")
 
-    def commit(self, changes: Sequence[Change], then: Callable[[float], None]) -> None:
-        """Make the changes durable, then `then(now)`."""
-        token = self.next_token()
-        self._commits[token] = then
-        self.ports.commit(changes, token)
-
     def on_committed(self, token: int, now: float) -> None:
         """A commit is durable."""
         self.now = now
-        then = self._commits.pop(token, None)
-        if then is not None:
-            then(now)
-        else:
+        if not self.commit.done(token, now):
             self.path.committed(token)
         self._pursue(now)
 
@@ -473,10 +463,9 @@ class PrimaryHalf:
     def tick(self, now: float) -> None:
         """Heartbeat, waits and retries."""
         if self.link is not None:
-            if now - self._heard_at >= self.limits.heartbeat_timeout_seconds:
+            if self._heartbeat.silent(now):
                 self._let_go("silence", now, self.limits.resume_wait_seconds)
-            elif now >= self._ping_at:
-                self._ping_at = now + self.limits.heartbeat_seconds
+            elif self._heartbeat.due(now):
                 self.ports.send(header(Kind.PING))
         self._pursue(now)
 
@@ -492,7 +481,7 @@ class PrimaryHalf:
             times.append(self._quiesce.until)
         times = [time for time in times if time > self._pursued_at]
         if self.link is not None:
-            times += [self._ping_at, self._heard_at + self.limits.heartbeat_timeout_seconds]
+            times.append(self._heartbeat.deadline)
         return min(times, default=None)
 
     # ------------------------------------------------------------------ operations

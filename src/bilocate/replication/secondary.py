@@ -6,6 +6,7 @@ from bilocate.domain.geometry import extents_of
 from bilocate.domain.secondary_states import SECONDARY, SecondaryEvent, SecondaryState
 from bilocate.replication.applier import Applier
 from bilocate.replication.barriers import Barriers
+from bilocate.replication.commits import Commits
 from bilocate.replication.frames import (
     DROP_INTENTS,
     Frame,
@@ -19,6 +20,7 @@ from bilocate.replication.frames import (
     encode_suspects,
     header,
 )
+from bilocate.replication.heartbeat import Heartbeat
 from bilocate.replication.limits import Limits
 from bilocate.replication.marks import Marks, runs
 from bilocate.replication.ports import ChunkContent, Ports
@@ -65,17 +67,16 @@ class SecondaryHalf:
         self._appliers: dict[
             int, Applier
         ] = {}  # by link; older ones while the disks have something of theirs
+        self.commit = Commits(ports, next_token)
         self._barriers = Barriers(
             ports, marks, next_token, self.commit, self._under_write, limits.intents_max
         )
-        self._commits: dict[int, Callable[[float], None]] = {}
         self._reads = Reads(ports, marks, next_token, self._fail)
         self._check = Check(self, session_row)
         self._when_idle: list[Callable[[], None]] = []
         self.followed_at: float | None = None  # when the session was last known to be in step
         self.now = 0.0  # of the last event
-        self._heard_at = 0.0
-        self._ping_at = 0.0
+        self._heartbeat = Heartbeat(limits)
 
     def start(self, restored: bool, holds_hello: int, now: float) -> None:
         """UNSURE: after a restart intents become dirty bits, for confirmed writes may have been lost."""
@@ -113,8 +114,7 @@ class SecondaryHalf:
         if self.link is not None:
             self.let_link_go("a newer connection took its place")
         self.link = link
-        self._heard_at = now
-        self._ping_at = now + self.limits.heartbeat_seconds
+        self._heartbeat.begin(now)
         return None
 
     def on_link_lost(self, link: int, reason: str, now: float) -> None:
@@ -169,7 +169,7 @@ class SecondaryHalf:
         """
         if link != self.link:
             return
-        self.now = self._heard_at = now
+        self.now = self._heartbeat.heard_at = now
         kind = frame.kind
         if kind is Kind.WRITE or kind is Kind.ZERO or (kind is Kind.COPY and self.state is S.RECEIVING):
             if not self._takes_writes:
@@ -325,19 +325,10 @@ class SecondaryHalf:
 
     # ------------------------------------------------------------------ disks, ledger, time
 
-    def commit(self, changes: Sequence[Change], then: Callable[[float], None]) -> None:
-        """Make the changes durable, then `then(now)`."""
-        token = self.next_token()
-        self._commits[token] = then
-        self.ports.commit(changes, token)
-
     def on_committed(self, token: int, now: float) -> None:
         """A commit is durable."""
         self.now = now
-        then = self._commits.pop(token, None)
-        if then is not None:
-            then(now)
-        elif self.link in self._appliers:
+        if not self.commit.done(token, now) and self.link in self._appliers:
             self._appliers[self.link].committed(token)
 
     def on_local_done(self, request: Request, errno: int) -> None:
@@ -401,17 +392,14 @@ class SecondaryHalf:
         self.now = now
         if self.link is None:
             return
-        if now - self._heard_at >= self.limits.heartbeat_timeout_seconds:
+        if self._heartbeat.silent(now):
             self._close_link("silence")
-        elif now >= self._ping_at:
-            self._ping_at = now + self.limits.heartbeat_seconds
+        elif self._heartbeat.due(now):
             self.ports.send(header(Kind.PING))
 
     def deadline(self, now: float) -> float | None:
         """When `tick` is to be called at the latest."""
-        if self.link is None:
-            return None
-        return min(self._ping_at, self._heard_at + self.limits.heartbeat_timeout_seconds)
+        return None if self.link is None else self._heartbeat.deadline
 
     # ------------------------------------------------------------------ changing roles (rules 22, 23)
 

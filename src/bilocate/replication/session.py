@@ -12,6 +12,7 @@ from typing import Any
 from bilocate.domain.arbiter import Refusal, Row
 from bilocate.domain.errors import BilocateError
 from bilocate.domain.geometry import EXTENT_BYTES
+from bilocate.replication.commits import Commits
 from bilocate.replication.frames import Frame, Hello
 from bilocate.replication.limits import Limits
 from bilocate.replication.marks import Marks
@@ -57,7 +58,7 @@ class Session:
         )
         self._tokens = count(1)
         self._call_ids = count(1)
-        self._commits: dict[int, Callable[[float], None]] = {}
+        self._commit = Commits(ports, self._token)
         self._changing = False
         self._lent = False  # volumes of this session may be in another one
         self._when_idle: Callable[[], None] | None = None
@@ -306,11 +307,6 @@ class Session:
     def _token(self) -> int:
         return next(self._tokens)
 
-    def _commit(self, changes: Sequence[Change], then: Callable[[float], None]) -> None:
-        token = self._token()
-        self._commits[token] = then
-        self.ports.commit(changes, token)
-
     # ------------------------------------------------------------------ operations
 
     def precheck(self, epoch: int, attempt: int, now: float, done: Answer) -> None:
@@ -400,10 +396,7 @@ class Session:
             for each in self.marks:
                 if each.committing:
                     each.intents_committed(token)
-        then = self._commits.pop(token, None)
-        if then is not None:
-            then(now)
-        elif self.half is not None:
+        if not self._commit.done(token, now) and self.half is not None:
             self.half.on_committed(token, now)
 
     def on_answer(self, call_id: int, answer: Row | Refusal | None, now: float) -> None:
