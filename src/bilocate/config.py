@@ -198,6 +198,9 @@ class SiteConfig:
     key_file: Path
     controller_urls: tuple[str, ...]
     controller_ca_file: Path | None = None  # the CA of https controllers; without one those usually trusted
+    # Directories, and single devices or files, that an admin may adopt as volumes: none unless someone says so. Of
+    # devices, names that stay the same over a restart (/dev/disk/by-id/..., /dev/mapper/...).
+    adopt_from: tuple[Path, ...] = ()
     nbd: NbdListener = field(default_factory=NbdListener)
     link: LinkListener = field(default_factory=LinkListener)
     control: Listener = field(default_factory=Listener)

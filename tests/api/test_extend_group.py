@@ -88,11 +88,3 @@ async def test_what_is_refused_changes_nothing(world: World) -> None:
     world.fake.agents["az1"].refuse.clear()
     assert (await sizes(world, pair_id))[:2] == [1, 1]
     assert (await api.act(group["id"], EXTEND, {"id": pair_id, "new_size": 2})).status_code == 200
-
-
-async def test_a_volume_of_a_pair_names_the_call_that_extends_it(world: World) -> None:
-    pair = await world.api.pair()
-    volume_id = pair["volume_ids"].split(",")[0]
-    response = await world.api.call("POST", f"volumes/{volume_id}/action", {"os-extend": {"new_size": 2}})
-    assert response.status_code == 409
-    assert EXTEND in error_of(response)["message"]

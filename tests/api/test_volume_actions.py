@@ -56,7 +56,7 @@ async def test_a_paired_volume_does_not_grow_alone(world: World) -> None:
     for volume_id in pair["volume_ids"].split(","):
         message = await refused(world.api, volume_id, "os-extend", {"new_size": 2})
         assert pair["id"] in message
-        assert "delete the pair" in message
+        assert "os-extend-replication-volumes" in message
 
 
 async def test_a_volume_grows_when_its_pair_is_gone(world: World) -> None:

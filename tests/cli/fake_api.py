@@ -110,6 +110,9 @@ class FakeApi:
             PAIRS: (self.pairs, "replication"),
             GROUPS: (self.groups, "replication_consistency_group"),
         }
+        if parts[0] == "os-volume-manage":
+            asked = body["volume"]
+            return 202, {"volume": self.add_volume(asked["name"], asked["host"])}
         things, key = kinds[parts[0]]
         if method == "GET" and parts[1:] in ([], ["detail"]):
             limit, marker = int(filters.pop("limit", "1000")), filters.pop("marker", None)

@@ -210,3 +210,19 @@ def test_group_extend_grows_all_pairs_or_those_that_are_named(api: FakeApi, run:
         assert body == {"os-extend-replication-volumes": {"replications": sizes}}
     api.add_group("empty")
     assert run("group", "extend", "empty", "--size", "5").exit_code == USAGE
+
+
+def test_volume_adopt_and_give_back_ask_for_what_was_said(api: FakeApi, run: Run) -> None:
+    result = run(
+        "volume", "adopt", "orders", "--site", "az2", "--path", "/dev/disk/by-id/d1", "--wait", "--json"
+    )
+    assert result.exit_code == DONE, result.output
+    path, body = last_call(api, "POST")
+    assert path.endswith("/os-volume-manage")
+    asked = {"name": "orders", "host": "az2", "ref": {"source-name": "/dev/disk/by-id/d1"}, "description": ""}
+    assert body == {"volume": asked}
+    volume = json.loads(result.stdout)
+    assert run("volume", "give-back", "orders").exit_code == DONE
+    path, body = last_call(api, "POST")
+    assert path.endswith(f"/volumes/{volume['id']}/action")
+    assert body == {"os-unmanage": None}

@@ -69,6 +69,7 @@ class FakeAgent:
         self.volumes: dict[str, FakeVolume] = {}
         self.halves: dict[str, FakeHalf] = {}
         self.calls: list[str] = []
+        self.devices: dict[str, int] = {}  # what may be adopted: path -> bytes
         self.taken = 0  # calls that told it something and were not refused
         self.refuse: dict[str, str] = {}  # "METHOD last-word-of-path" -> code: refused on purpose
         self.on_refusal: Callable[[], Awaitable[None]] | None = None
@@ -109,6 +110,8 @@ class FakeAgent:
                 return {"site": self.site, "instance": "i", "boot_id": "b", "version": "0"}
             case ("GET", "status"):
                 return await self._status()
+            case ("POST", "inspect"):
+                return {"size_bytes": self._inspect(body["source"])}
             case ("PUT", "volumes", volume_id):
                 return self._put_volume(volume_id, body)
             case ("DELETE", "volumes", volume_id):
@@ -159,12 +162,19 @@ class FakeAgent:
 
     # --- volumes ---
 
+    def _inspect(self, source: str) -> int:
+        if source not in self.devices:
+            raise Refused(409, "not_adoptable")
+        if source in [volume.source for volume in self.volumes.values()]:
+            raise Refused(409, "in_use")
+        return self.devices[source]
+
     def _put_volume(self, volume_id: str, wanted: Json) -> Json:
         volume = self.volumes.get(volume_id)
         if volume is None:
             if not wanted["create"]:
                 raise Refused(409, "volume_missing")
-            volume = self.volumes[volume_id] = FakeVolume(wanted["size_bytes"])
+            volume = self.volumes[volume_id] = FakeVolume(wanted["size_bytes"], source=wanted["source"])
         if wanted["revision"] < volume.revision:
             raise Refused(409, "older_revision")
         volume.revision, volume.exports = wanted["revision"], wanted["exports"]

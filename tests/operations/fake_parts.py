@@ -22,6 +22,7 @@ class FakeVolume:
 
     size_bytes: int
     room_bytes: int = 0  # how long its disk is, where that is longer
+    source: str | None = None  # what it was adopted from
     revision: int = 0
     exports: list[Json] = field(default_factory=list)
     told_session: str | None = None  # what the controller says carries it

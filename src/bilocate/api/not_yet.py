@@ -20,7 +20,6 @@ PATHS: Sequence[tuple[str, str, str]] = (
     ("", "backups/{rest:path}", "backups"),
     ("", "os-volume-transfer", "volume transfers"),
     ("", "os-volume-transfer/{rest:path}", "volume transfers"),
-    ("", "os-volume-manage", "adopting an existing device or file"),
     ("", "os-services", "the list of services"),
     ("", "extensions", "the list of extensions"),
     ("", "qos-specs", "quality-of-service specifications"),

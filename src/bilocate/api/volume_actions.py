@@ -11,6 +11,7 @@ from bilocate.api.audit import note
 from bilocate.api.codes import BAD_ACTION, malformed, not_yet
 from bilocate.api.connections import connect, disconnect
 from bilocate.api.context import Call
+from bilocate.api.manage import give_back
 from bilocate.api.volumes import find_volume
 from bilocate.store.models import Volume
 
@@ -82,6 +83,7 @@ ACTIONS: Mapping[str, Action] = {
     wire.CONNECT: connect,
     wire.DISCONNECT: disconnect,
     "os-extend": _extend,
+    "os-unmanage": give_back,
     "os-reserve": _reserve,
     "os-unreserve": _unreserve,
     "os-begin_detaching": _begin_detaching,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bilocate.api import fields
-from bilocate.api.codes import BAD_ACTION, Problem, malformed, not_yet
+from bilocate.api.codes import BAD_ACTION, BAD_BODY, Problem, malformed, not_yet
 from bilocate.api.wire import Json, failure_message, time
 from bilocate.domain.volume_states import VolumeStatus
 from bilocate.operations.exports import Connector
@@ -25,6 +25,7 @@ VOLUME_STATUS: Mapping[VolumeStatus, str] = {
     VolumeStatus.IN_USE: "in-use",
 }
 CONNECT, DISCONNECT = "os-initialize_connection", "os-terminate_connection"
+SOURCE_BYTES_MAX = 4096  # a path
 VOLUME_ACTIONS_NOT_YET = frozenset(
     {
         "os-set_bootable", "os-update_readonly_flag", "os-retype", "os-reset_status",
@@ -87,6 +88,8 @@ def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Jso
         "replication_status": None,
         "migration_status": None,
         "os-vol-tenant-attr:tenant_id": row.project_id,
+        # Beyond block storage, and there only when there is something to tell.
+        **({} if row.source is None else {"bilocate:adopted_from": row.source}),
         **failure_message(row.failure_message),
     }
 
@@ -184,6 +187,36 @@ def volume_request(body: Json, default_site: str) -> Json:
         "metadata": fields.text_map(asked, "metadata"),
         "name": fields.text(asked, "name") or fields.text(asked, "display_name") or "",
         "description": fields.text(asked, "description") or fields.text(asked, "display_description") or "",
+    }
+
+
+def adoption_request(body: Json) -> Json:
+    """What a device or file is to become, where, and its path: block storage's words for it.
+
+    :raises Problem: 400.
+    """
+    asked = fields.inner_object(body, VOLUME_KEY)
+    ref = asked.get("ref")
+    if not isinstance(ref, dict):
+        raise malformed('ref must be an object: {"source-name": the path of a device or file}', BAD_BODY)
+    path = fields.text(ref, "source-name", SOURCE_BYTES_MAX) or fields.text(
+        ref, "source-id", SOURCE_BYTES_MAX
+    )
+    if not path:
+        raise malformed("ref must name the path of a device or file as its source-name")
+    # Of "host@backend#pool" the host is the site; a zone, where one is named, is said more clearly.
+    host = (fields.text(asked, "host") or "").partition("@")[0].partition("#")[0]
+    site = fields.text(asked, "availability_zone") or host
+    if not site:
+        raise malformed("host, or availability_zone, must name the site that has the device or file")
+    return {
+        "site": site,
+        "source": path,
+        "volume_type": _volume_type(asked),
+        "bootable": fields.boolean(asked, "bootable"),
+        "metadata": fields.text_map(asked, "metadata"),
+        "name": fields.text(asked, "name") or "",
+        "description": fields.text(asked, "description") or "",
     }
 
 

@@ -114,6 +114,15 @@ class Client:
         """Grow a volume to `size_gib` GiB; it is `extending` at first."""
         self._call("POST", f"volumes/{volume_id}/action", {"os-extend": {"new_size": size_gib}})
 
+    def adopt_volume(self, name: str, site: str, path: str, description: str = "") -> Volume:
+        """Make a volume of the device or file `path` at `site`, as it is; it is `creating` at first."""
+        body = {"name": name, "host": site, "ref": {"source-name": path}, "description": description}
+        return cast(Volume, self._call("POST", "os-volume-manage", {"volume": body})["volume"])
+
+    def give_volume_back(self, volume_id: str) -> None:
+        """End an adopted volume; its device or file stays as it is."""
+        self._call("POST", f"volumes/{volume_id}/action", {"os-unmanage": None})
+
     def connect_volume(self, volume_id: str, host: str) -> dict[str, Any]:
         """Open a connection for `host`: the answer holds the NBD address, whose export name is a secret."""
         body = {"os-initialize_connection": {"connector": {"host": host}}}

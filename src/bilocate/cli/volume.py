@@ -48,6 +48,40 @@ def create(
         _print(volume, as_json)
 
 
+@app.command()
+def adopt(
+    name: Annotated[str, typer.Argument(help="The new volume's name.")],
+    path: Annotated[str, typer.Option("--path", help="The device or file, as the site's machine names it.")],
+    site: Annotated[str, typer.Option("--site", help="The site that has it, such as az1.")],
+    description: Annotated[str, typer.Option(help="A remark.")] = "",
+    wait: WaitOption = False,
+    timeout: TimeoutOption = DEFAULT_TIMEOUT_SECONDS,
+    as_json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Make a volume of a device or file, with what is in it. The site's setting adopt_from must name it."""
+    with connected(state_dir) as client:
+        volume = client.adopt_volume(name, site, path, description)
+        if wait:
+            volume = _wait_available(client, volume, timeout)
+        _print(volume, as_json)
+
+
+@app.command()
+def give_back(
+    volume: NameArgument,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = DEFAULT_TIMEOUT_SECONDS,
+    state_dir: StateDirOption = None,
+) -> None:
+    """End an adopted volume; its device or file stays as it is."""
+    with connected(state_dir) as client:
+        found = find_volume(client, volume)
+        client.give_volume_back(found["id"])
+        if wait:
+            wait_gone(f"give back {volume}", lambda: client.volume(found["id"]), timeout)
+
+
 @app.command("list")
 def list_(as_json: JsonOption = False, state_dir: StateDirOption = None) -> None:
     """All volumes."""

@@ -5,6 +5,7 @@ They are refused at the call, so no row keeps them as the reason of its error.
 
 from bilocate.domain.errors_operations import Conflict, Invalid, OutOfReach, OverLimit
 from bilocate.domain.failures import Failure
+from bilocate.domain.geometry import GIB
 
 
 class NotLarger(Invalid):
@@ -30,6 +31,51 @@ class ReplicationFailed(Conflict):
         told = f" ({why})" if why else ""
         super().__init__(
             f"replication_status of group {group_id} is error{told}: mend the disk and sync the group, then extend it"
+        )
+
+
+class SourceNotAdoptable(Invalid):
+    """A device or file that is to be adopted is none that can be."""
+
+    def __init__(self, source: str, site: str, why: str) -> None:
+        super().__init__(f"{source} at {site} can't become a volume: {why}")
+
+
+class SourceTaken(Conflict):
+    """Somebody has the device or file that is to be adopted."""
+
+    def __init__(self, source: str, site: str, why: str) -> None:
+        super().__init__(
+            f"{source} at {site} is in use ({why}): unmount it, or give back the volume that was made of it"
+        )
+
+
+class SizeNotWhole(Invalid):
+    """Sizes are told in whole GiB, and both volumes of a pair must be alike to the byte."""
+
+    def __init__(self, source: str, site: str, size_bytes: int) -> None:
+        super().__init__(
+            f"{source} at {site} has {size_bytes} bytes, which is not a whole number of GiB: make it "
+            f"{-(-size_bytes // GIB)} GiB (a logical volume or a file can be extended), then adopt it"
+        )
+
+
+class NotAdopted(Conflict):
+    """A volume that was made here can't be given back to anyone."""
+
+    def __init__(self, volume_id: str) -> None:
+        super().__init__(
+            f"volume {volume_id} was not adopted, so it is nobody's to be given back: delete it instead"
+        )
+
+
+class AdoptedNotExtended(Conflict):
+    """An adopted volume can't grow in a pair: nobody knows what is beyond its end."""
+
+    def __init__(self, volume_id: str, pair_id: str) -> None:
+        super().__init__(
+            f"volume {volume_id} of pair {pair_id} was adopted, and what its device has beyond its end is not known "
+            "to be equal at both sites: delete the pair, extend both volumes, and pair them again"
         )
 
 

@@ -85,6 +85,11 @@ class AgentClient:
         """What the volume should be."""
         return await self._call(site, "PUT", f"/v1/volumes/{volume_id}", wanted, seconds)
 
+    async def inspect(self, site: str, source: str) -> int:
+        """How many bytes a device or file has that may be adopted there."""
+        found = await self._call(site, "POST", "/v1/inspect", {"source": source})
+        return int(_expect(site, found, "size_bytes", int))
+
     async def delete_volume(self, site: str, volume_id: str) -> None:
         """The volume and its data go; gone already is fine."""
         await self._call(site, "DELETE", f"/v1/volumes/{volume_id}")

@@ -12,8 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bilocate.domain.errors import BilocateError
-from bilocate.domain.errors_operations import Invalid, Settling, TargetBusy, is_out_of_reach
-from bilocate.domain.errors_volumes import ExtensionInterrupted, ExtensionRefused
+from bilocate.domain.errors_operations import AgentRefused, Invalid, Settling, TargetBusy, is_out_of_reach
+from bilocate.domain.errors_volumes import (
+    ExtensionInterrupted,
+    ExtensionRefused,
+    SizeNotWhole,
+    SourceNotAdoptable,
+    SourceTaken,
+)
+from bilocate.domain.geometry import GIB
 from bilocate.domain.observed import Observed
 from bilocate.domain.operation_states import OperationStatus
 from bilocate.operations.agents import AgentClient
@@ -93,7 +100,8 @@ class Operations:
         Returns the operation's id; the runner carries it on at once. Verbs and their `args` (all optional
         but those marked *):
 
-        - create_volume: size_gib*, volume_type*, site*, name, description, multiattach, bootable, metadata, user_id
+        - create_volume: size_gib*, volume_type*, site*, name, description, multiattach, bootable, metadata, user_id,
+          source
         - extend_volume: new_size_gib*
         - delete_volume, delete_pair, delete_group, stop: none
         - create_pair: volume_ids* (two, in the client's order), priority_site*, name, description
@@ -140,6 +148,23 @@ class Operations:
     async def finished(self, operation_id: str, timeout: float) -> OperationStatus | None:
         """The operation's final status, or None when it is still under way after `timeout` seconds."""
         return await self.runner.finished(operation_id, timeout)
+
+    async def size_of_source(self, site: str, source: str) -> int:
+        """How many GiB a site's device or file has that is to be adopted.
+
+        :raises UnknownSite, SourceNotAdoptable, SourceTaken, SizeNotWhole, OutOfReach: it can't be.
+        """
+        try:
+            size_bytes = await self.agents.inspect(site, source)
+        except AgentRefused as refused:
+            if refused.code == "in_use":
+                raise SourceTaken(source, site, str(refused)) from refused
+            if refused.code in ("not_adoptable", "malformed"):
+                raise SourceNotAdoptable(source, site, str(refused)) from refused
+            raise
+        if size_bytes < GIB or size_bytes % GIB:
+            raise SizeNotWhole(source, site, size_bytes)
+        return size_bytes // GIB
 
     async def extended(self, operation_id: str, group_id: str) -> None:
         """Wait until an extension of a group has come to its end.

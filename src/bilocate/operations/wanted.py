@@ -27,6 +27,7 @@ def wanted_volume(
         "revision": volume.wanted_revision,
         "exports": sorted(exports, key=lambda export: export["attachment_id"]),
         "session_id": session_id,
+        "source": volume.source,
     }
 
 

@@ -13,6 +13,7 @@ from bilocate import __version__
 from bilocate.config import SiteConfig, control_token
 from bilocate.replication.limits import Limits
 from bilocate.replication.session import Session
+from bilocate.site.adoption import Adoptable
 from bilocate.site.arbiter_client import ArbiterClient, ArbiterSettings
 from bilocate.site.control import AgentFacts, Control
 from bilocate.site.control_server import ControlServer, bind
@@ -155,6 +156,7 @@ def _volume_settings(config: SiteConfig) -> VolumeSettings:
     return VolumeSettings(
         site=config.site,
         directory=config.state_dir / VOLUMES_DIRECTORY,
+        adoptable=Adoptable(config.adopt_from, config.state_dir),
         unanswered_bytes_max=config.limits.unanswered_bytes_max,
         list_exports=config.nbd.list_exports,
         faults_file=config.testing.disk_fault_file,

@@ -10,6 +10,7 @@ from bilocate.site.errors import MalformedBody
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _EXPORT_NAME_BYTES_MAX = 1024  # the protocol allows 4096; ours are random words
 _EXPORTS_MAX = 1024
+_SOURCE_CHARACTERS_MAX = 4096
 _SIZE_BYTES_MAX = 1 << 60  # beyond any file system; offsets stay within 63 bits
 
 
@@ -17,7 +18,8 @@ _SIZE_BYTES_MAX = 1 << 60  # beyond any file system; offsets stay within 63 bits
 class WantedVolume:
     """What the controller wants of a volume. `exports`: (name, attachment id).
 
-    `in_no_session`: the controller says so; a body without `session_id` says nothing.
+    `in_no_session`: the controller says so; a body without `session_id` says nothing. `source`: the path of the
+    device or file that it was adopted from.
     """
 
     size_bytes: int
@@ -26,6 +28,7 @@ class WantedVolume:
     exports: tuple[tuple[str, str], ...]
     session_id: str | None
     in_no_session: bool
+    source: str | None = None
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> "WantedVolume":
@@ -49,6 +52,7 @@ class WantedVolume:
             exports=pairs,
             session_id=None if session_id is None else checked_id(session_id),
             in_no_session="session_id" in body and session_id is None,
+            source=None if body.get("source") is None else checked_source(body),
         )
 
 
@@ -59,6 +63,17 @@ def checked_id(value: object) -> str:
     """
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise MalformedBody("an id has 1 to 128 letters, digits, dots, dashes and underscores")
+    return value
+
+
+def checked_source(body: dict[str, Any]) -> str:
+    """The path of a device or file.
+
+    :raises MalformedBody: for what can't be one.
+    """
+    value = body.get("source")
+    if not isinstance(value, str) or not 0 < len(value) <= _SOURCE_CHARACTERS_MAX or "\0" in value:
+        raise MalformedBody(f"source must be a path of at most {_SOURCE_CHARACTERS_MAX} characters")
     return value
 
 

@@ -67,6 +67,21 @@ class VolumeUnusable(ControlError):
         super().__init__(f"volume {volume_id} can't be used: {why}")
 
 
+class SourceRefused(ControlError):
+    """What is to be adopted can't be: it is not allowed, or is nothing that a volume can be made of."""
+
+    code = "not_adoptable"
+
+    def __init__(self, why: object) -> None:
+        super().__init__(str(why))
+
+
+class SourceInUse(SourceRefused):
+    """Somebody has it: another volume, a mount, another program."""
+
+    code = "in_use"
+
+
 class OlderRevision(ControlError):
     """A wish older than the one known (REV)."""
 

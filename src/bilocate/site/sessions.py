@@ -66,6 +66,10 @@ class Sessions:
         async with self._turns.hold(lambda: {_volume(volume_id)}):
             return told_of_volume(await self._volumes.put(volume_id, wanted))
 
+    async def inspect(self, source: str) -> int:
+        """See `Volumes.inspect`."""
+        return await self._volumes.inspect(source)
+
     async def delete_volume(self, volume_id: str) -> None:
         """See `Volumes.delete`."""
         async with self._turns.hold(lambda: {_volume(volume_id)}):

@@ -112,6 +112,7 @@ class SiteVolume:
         self.awaits_session = False
         self.number = 0  # within the session that carries it
         self.latencies = Latencies()
+        self.source: str | None = None  # the path that it was adopted from: its disk is its owner's
         self.room_bytes = 0  # beyond its size, up to here, its disk is known to be there and to read as zeros
         self._unanswered_bytes_max = unanswered_bytes_max
         self._waiting = WaitingRoom(unanswered_bytes_max)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,27 @@ import structlog
 
 from bilocate.replication.marks import Marks
 from bilocate.replication.records import Change, DropVolume, PutSiteItem, VolumeRecord
+from bilocate.site.adoption import Adoptable
 from bilocate.site.bodies import WantedVolume
-from bilocate.site.disks import Disk, DiskError, MissingDisk, Workers, create_file, delete_file, open_disk
-from bilocate.site.errors import ExportTaken, InSession, OlderRevision, VolumeMissing, VolumeUnusable
+from bilocate.site.disks import (
+    Disk,
+    DiskError,
+    DiskInUse,
+    MissingDisk,
+    Workers,
+    create_file,
+    delete_file,
+    open_disk,
+)
+from bilocate.site.errors import (
+    ExportTaken,
+    InSession,
+    OlderRevision,
+    SourceInUse,
+    SourceRefused,
+    VolumeMissing,
+    VolumeUnusable,
+)
 from bilocate.site.ledger import Ledger, LedgerState
 from bilocate.site.volume import Export, SiteVolume
 
@@ -34,6 +52,7 @@ class VolumeSettings:
     unanswered_bytes_max: int
     list_exports: bool = False
     faults_file: Path | None = None
+    adoptable: Adoptable = field(default_factory=lambda: Adoptable((), Path("/")))
 
 
 class Volumes:
@@ -55,9 +74,10 @@ class Volumes:
         """Open all volumes that the ledger knows. They are held: sessions take theirs first."""
         await asyncio.to_thread(self._settings.directory.mkdir, 0o700, exist_ok=True)
         for record in state.volumes.values():
-            disk, error = await asyncio.to_thread(self._open, record)
-            volume = self._enter(record, disk, error)
-            wish = json.loads(state.items.get(_WISH + volume.volume_id, "{}"))
+            wish = json.loads(state.items.get(_WISH + record.volume_id, "{}"))
+            source = wish.get("source")
+            disk, error = await asyncio.to_thread(self._open, record, source)
+            volume = self._enter(record, disk, error, source)
             volume.awaits_session = bool(wish.get("awaits_session", False))
             volume.exports_revision = int(wish.get("revision", -1))
             volume.refused = set(json.loads(state.items.get(_REFUSED + volume.volume_id, "[]")))
@@ -102,7 +122,7 @@ class Volumes:
         return volume
 
     async def delete(self, volume_id: str) -> None:
-        """The volume and its data go, durably. One that is gone already is fine.
+        """The volume and its data go, durably. One that is gone already is fine. Of an adopted one nothing is touched.
 
         :raises ControlError: a session has it, or its file can't be removed.
         """
@@ -116,7 +136,8 @@ class Volumes:
             await volume.bare_idle()
             volume.disk.close()
         try:
-            await asyncio.to_thread(delete_file, self._path(volume_id))
+            # Never where an adopted one is: this is the agent's own place for the volume.
+            await asyncio.to_thread(delete_file, self._settings.directory / volume_id)
         except DiskError as error:
             raise VolumeUnusable(volume_id, error) from error
         if volume is not None:
@@ -129,6 +150,24 @@ class Volumes:
             )
             del self._volumes[volume_id]
             log.info("volume_deleted", volume=volume_id)
+
+    async def inspect(self, source: str) -> int:
+        """How many bytes a device or file has that may be adopted.
+
+        :raises SourceRefused: it may not be, or somebody has it.
+        """
+
+        def look() -> int:
+            disk = open_disk(self._settings.adoptable.path_of(source), self._workers)
+            disk.close()
+            return disk.size_bytes
+
+        try:
+            return await asyncio.to_thread(look)
+        except DiskInUse as error:
+            raise SourceInUse(error) from error
+        except DiskError as error:
+            raise SourceRefused(error) from error
 
     async def await_session(self, volumes: Sequence[SiteVolume]) -> None:
         """Durably: these leave their session and are to be served by another, never bare."""
@@ -194,14 +233,15 @@ class Volumes:
 
     async def _adopt(self, volume_id: str, wanted: WantedVolume) -> SiteVolume:
         """A volume that the ledger does not know: made now, half made before, or known to a ledger that is lost."""
-        path = self._path(volume_id)
-        there = await asyncio.to_thread(path.exists)
-        if not there and not wanted.create:
-            raise VolumeMissing(self._settings.site, volume_id)
-        blank = not wanted.create or (there and self._fresh)
-        record = VolumeRecord(volume_id, wanted.size_bytes, consistent=not blank, blank=blank)
+        source = wanted.source
         try:
-            disk = await asyncio.to_thread(self._make, path, record, there)
+            path = await asyncio.to_thread(self._path, volume_id, source)
+            there = await asyncio.to_thread(path.exists)
+            if not there and not wanted.create:
+                raise VolumeMissing(self._settings.site, volume_id)
+            blank = not wanted.create or (there and self._fresh and source is None)
+            record = VolumeRecord(volume_id, wanted.size_bytes, consistent=not blank, blank=blank)
+            disk = await asyncio.to_thread(self._make, path, record, there, source is not None)
         except DiskError as error:
             raise VolumeUnusable(volume_id, error) from error
         if disk.size_bytes < wanted.size_bytes:
@@ -209,25 +249,27 @@ class Volumes:
             raise VolumeUnusable(volume_id, f"its disk has {disk.size_bytes} of {wanted.size_bytes} bytes")
         if there:  # its length may be new
             await self._require_flush(volume_id, disk)
-        volume = self._enter(record, disk, None)
+        volume = self._enter(record, disk, None, source)
         volume.awaits_session = not wanted.create and wanted.session_id is not None
         await self._commit([volume.marks.put(), self._wish(volume, wanted)])
         log.info("volume_adopted", volume=volume_id, size_bytes=wanted.size_bytes, found=there, blank=blank)
         return volume
 
-    def _make(self, path: Path, record: VolumeRecord, there: bool) -> Disk:
-        """In a thread. A file that was there may be half made: it gets its size; one without a past keeps its own."""
+    def _make(self, path: Path, record: VolumeRecord, there: bool, adopted: bool) -> Disk:
+        """In a thread. A file that was there may be half made: it gets its size; one without a past keeps its own,
+        and so does what is adopted."""
         if not there:
             create_file(path, record.size_bytes)
         disk = open_disk(path, self._workers, self._settings.faults_file)
-        if there and not record.blank and disk.size_bytes < record.size_bytes:
+        if there and not record.blank and not adopted and disk.size_bytes < record.size_bytes:
             disk.resize(record.size_bytes)
         return disk
 
-    def _open(self, record: VolumeRecord) -> tuple[Disk, str | None]:
+    def _open(self, record: VolumeRecord, source: str | None) -> tuple[Disk, str | None]:
         """In a thread. A disk in its place and the reason, where it can't be opened."""
         try:
-            disk = open_disk(self._path(record.volume_id), self._workers, self._settings.faults_file)
+            path = self._path(record.volume_id, source)
+            disk = open_disk(path, self._workers, self._settings.faults_file)
         except DiskError as error:
             return self._missing(record, str(error))
         if disk.size_bytes < record.size_bytes:
@@ -241,14 +283,15 @@ class Volumes:
         log.error("volume_missing", volume=record.volume_id, error=error)
         return MissingDisk(record.volume_id, record.size_bytes), error
 
-    def _enter(self, record: VolumeRecord, disk: Disk, error: str | None) -> SiteVolume:
+    def _enter(self, record: VolumeRecord, disk: Disk, error: str | None, source: str | None) -> SiteVolume:
         volume = SiteVolume(Marks(record), disk, error, self._settings.unanswered_bytes_max)
+        volume.source = source
         self._volumes[record.volume_id] = volume
         return volume
 
     async def _change(self, volume: SiteVolume, wanted: WantedVolume) -> None:
         if volume.error is not None and volume.session_id is None:
-            disk, error = await asyncio.to_thread(self._open, volume.marks.record)
+            disk, error = await asyncio.to_thread(self._open, volume.marks.record, volume.source)
             volume.replace_disk(disk, error)
         changes: list[Change] = []
         if wanted.size_bytes > volume.size_bytes:
@@ -271,10 +314,15 @@ class Volumes:
         if max(volume.size_bytes, volume.room_bytes) >= size_bytes:
             return
         disk, end = volume.disk, volume.size_bytes
+        if volume.source is not None and volume.session_id is not None:
+            raise VolumeUnusable(
+                volume.volume_id,
+                "it was adopted, and what is beyond its end is not known to be zeros at both sites",
+            )
         # What a file has beyond its old end is zeros by itself; but it may be longer than its volume.
         longer = min(disk.size_bytes, size_bytes) - end
         code = disk.resize(size_bytes) if disk.size_bytes < size_bytes else 0
-        if not code and longer > 0:
+        if not code and longer > 0 and volume.source is None:
             code = await _zero(disk, end, longer)
         if code:
             raise VolumeUnusable(volume.volume_id, f"its disk can't grow: errno {code}")
@@ -303,11 +351,15 @@ class Volumes:
             "revision": volume.exports_revision if wanted is None else wanted.revision,
             "exports": exports,
             "awaits_session": volume.awaits_session,
+            "source": volume.source,
         }
         return PutSiteItem(_WISH + volume.volume_id, json.dumps(wish))
 
-    def _path(self, volume_id: str) -> Path:
-        return self._settings.directory / volume_id
+    def _path(self, volume_id: str, source: str | None) -> Path:
+        """It blocks where the volume was adopted: whether that is allowed is looked at anew each time."""
+        if source is None:
+            return self._settings.directory / volume_id
+        return self._settings.adoptable.path_of(source)
 
     async def _commit(self, changes: Sequence[Change]) -> None:
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()

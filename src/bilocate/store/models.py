@@ -56,6 +56,8 @@ class Volume(Stamped, Base):
     wanted_revision: Mapped[int] = mapped_column(Integer, default=1)
     # Once its site has made it, it is never made again: a disk that was lost must not come back empty.
     made: Mapped[bool] = mapped_column(Boolean, default=False)
+    # The device or file at its site that it was adopted from: it stays when the volume goes.
+    source: Mapped[str | None] = mapped_column(Text)
     operation_id: Mapped[str | None] = mapped_column(String(36))
     failure: Mapped[Failure | None] = mapped_column(EnumColumn(Failure))
     failure_message: Mapped[str | None] = mapped_column(Text)

@@ -23,7 +23,8 @@ from bilocate.store.transitions import blame, lock, move_volume
 
 @dataclass(frozen=True, slots=True)
 class Args:
-    """What the volume is to be. `size_gib`: in GiB."""
+    """What the volume is to be. `size_gib`: in GiB. `source`: the device or file of the site that it is made of as it
+    is, which must have that size; None: a new disk of zeros."""
 
     size_gib: int
     volume_type: str
@@ -34,6 +35,7 @@ class Args:
     bootable: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     user_id: str | None = None
+    source: str | None = None
 
 
 class CreateVolume(Verb[Args]):
@@ -78,6 +80,7 @@ class CreateVolume(Verb[Args]):
                 bootable=args.bootable,
                 user_metadata=args.metadata,
                 user_id=args.user_id,
+                source=args.source,
                 operation_id=operation_id,
             )
         )

@@ -21,7 +21,13 @@ from bilocate.domain.errors_operations import (
     Settling,
     failure_named,
 )
-from bilocate.domain.errors_volumes import DiskCannotGrow, NotInGroup, NotLarger, ReplicationFailed
+from bilocate.domain.errors_volumes import (
+    AdoptedNotExtended,
+    DiskCannotGrow,
+    NotInGroup,
+    NotLarger,
+    ReplicationFailed,
+)
 from bilocate.domain.geometry import GIB
 from bilocate.domain.group_states import GROUP, GroupEvent
 from bilocate.domain.observed import Replication
@@ -135,6 +141,9 @@ async def _growing(db: AsyncSession, session: Session, args: Args) -> list[_Grow
             if volume_id not in found:
                 raise NotFound("volume", volume_id)
         primary, secondary = (found[volume_id] for volume_id in sides)
+        for volume in (primary, secondary):
+            if volume.source is not None:
+                raise AdoptedNotExtended(volume.id, pair.id)
         size_gib = max(args.sizes_gib[pair.id], primary.size_gib, secondary.size_gib)
         growing.append(_Growing(pair, primary, secondary, size_gib))
     return growing

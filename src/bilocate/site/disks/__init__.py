@@ -5,7 +5,7 @@ tests/site/disks/contract.py; nothing else knows which kind it has.
 """
 
 from bilocate.site.disks.base import Disk
-from bilocate.site.disks.errors import DiskError
+from bilocate.site.disks.errors import DiskError, DiskInUse
 from bilocate.site.disks.factory import create_file, delete_file, open_disk
 from bilocate.site.disks.missing import MissingDisk
 from bilocate.site.disks.standalone import DiskTarget
@@ -14,6 +14,7 @@ from bilocate.site.disks.workers import Workers
 __all__ = [
     "Disk",
     "DiskError",
+    "DiskInUse",
     "DiskTarget",
     "MissingDisk",
     "Workers",
