@@ -275,6 +275,27 @@ def test_a_repeated_failover_wants_the_new_site_to_answer(snapshots: Snapshots) 
     snapshots.in_step(work)
 
 
+def test_a_repeated_failover_that_allows_data_loss_vouches_for_a_ledger_that_was_lost_meanwhile(
+    snapshots: Snapshots,
+) -> None:
+    """Else the group can't be brought to serve any more: no other verb is possible in error_failing_over."""
+
+    async def work(place: Place, group_id: str) -> None:
+        az1, az2 = place.world.agents.values()
+        az1.up = False
+        az2.refuse["PUT sessions"] = "cannot_promote"
+        assert await place.do("failover", group_id) is OperationStatus.FAILED
+        session = await session_of(place, group_id)
+        assert (session.allow_dirty, session.trust_blank, session.forced) == (False, False, False)
+        az2.refuse.clear()
+        assert await place.do("failover", group_id, allow_data_loss=True) is OperationStatus.SUCCEEDED
+        session = await session_of(place, group_id)
+        # Forced: what the old production site alone holds is shown before it is overwritten.
+        assert (session.allow_dirty, session.trust_blank, session.forced) == (True, True, True)
+
+    snapshots.in_step(work)
+
+
 def test_a_forced_failover_is_journalled_with_who_asked_and_how_far_behind(database_url: str) -> None:
     async def work(place: Place) -> None:
         group_id = await place.active_group()
