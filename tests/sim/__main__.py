@@ -7,9 +7,12 @@ import argparse
 import sys
 import time
 
+from tests.sim.branches import report
 from tests.sim.mix import Less
 from tests.sim.soak import show, soak
-from tests.sim.stories import story_of
+from tests.sim.stories import is_whole, seldom_collect, story_of
+
+BRANCH_SEEDS = 1000
 
 
 def main() -> int:
@@ -17,6 +20,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("seed", type=int, nargs="?", default=1)
     parser.add_argument("--count", type=int, default=0, help="run so many seeds, without traces")
+    parser.add_argument("--stop", action="store_true", help="with --count: at the first that breaks")
+    parser.add_argument("--core", action="store_true", help="with --count: none with real controllers")
+    parser.add_argument(
+        "--branches", action="store_true", help="with --count: which branches are seldom taken"
+    )
     parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES", help="new seeds on all cores")
     parser.add_argument("--less", type=Less.read, default=Less(), help="take trouble away, as a soak says")
     parser.add_argument("--shrink", action="store_true", help="find the least of the seed that breaks")
@@ -26,21 +34,27 @@ def main() -> int:
     if args.shrink:
         show(args.seed, "as you say")
         return 0
+    if args.branches:
+        return report(range(args.seed, args.seed + (args.count or BRANCH_SEEDS)))
     if args.count:
-        return _many(args.seed, args.count)
+        seeds = range(args.seed, args.seed + args.count)
+        return _many([seed for seed in seeds if not (args.core and is_whole(seed))], args.stop)
     return _replay(args.seed, args.less)
 
 
-def _many(first: int, count: int) -> int:
+def _many(seeds: list[int], stop: bool) -> int:
+    seldom_collect()
     began, broken = time.monotonic(), 0
-    for seed in range(first, first + count):
+    for seed in seeds:
         try:
             story_of(seed).run()
         except Exception as error:
             broken += 1
             print(f"seed {seed}: {type(error).__name__}: {error}", flush=True)
+            if stop:
+                return 1
     seconds = time.monotonic() - began
-    print(f"{count} seeds, {broken} broke a promise, {count / seconds:.1f} seeds/s")
+    print(f"{len(seeds)} seeds, {broken} broke a promise, {len(seeds) / seconds:.1f} seeds/s")
     return 1 if broken else 0
 
 

@@ -9,12 +9,12 @@ from tests.sim.world.host import Host
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import World
 
-from bilocate.domain.geometry import CHUNK_BYTES
+from bilocate.domain.geometry import CHUNK_BYTES, EXTENT_BYTES
 
 SECTORS_PER_CHUNK = CHUNK_BYTES // SECTOR
 
 
-BUSY_REQUESTS = 80  # then a host thinks longer: what comes later is seldom of another kind
+BUSY_REQUESTS = 40  # then a host thinks longer: what comes later is seldom of another kind
 TIRED_THINK_SECONDS = 0.2
 
 
@@ -43,6 +43,9 @@ class Load:
         sectors = size_bytes // SECTOR
         middle = self._rng.randrange(sectors // SECTORS_PER_CHUNK) * SECTORS_PER_CHUNK
         places = [0, SECTORS_PER_CHUNK - 4, sectors - 8, middle]
+        border = EXTENT_BYTES // SECTOR
+        if sectors > border:
+            places.append(border - 4)  # writes over it need two intents
         return self._rng.sample(places, self._rng.randint(2, 4))
 
     # --- connections ---

@@ -9,7 +9,7 @@ from itertools import count
 
 from tests.sim.bugs import BUGS
 from tests.sim.shrink import shrink
-from tests.sim.stories import story_of
+from tests.sim.stories import seldom_collect, story_of
 
 # Seeds that a worker takes at once: a few seconds' worth.
 BATCH = 20
@@ -62,6 +62,7 @@ def _from(first: int) -> list[int]:
 
 
 def _batch(seeds: list[int]) -> tuple[int, str] | None:
+    seldom_collect()
     for seed in seeds:
         try:
             story_of(seed).run()

@@ -1,5 +1,6 @@
 """Which world a seed is of: every twentieth has real controllers, the others the small stand-in, which is faster."""
 
+import gc
 from random import Random
 
 from tests.sim.mix import ALL, Less, Mix, draw, draw_whole
@@ -7,6 +8,15 @@ from tests.sim.story import Story
 from tests.sim.whole.story import WholeStory
 
 WHOLE_EVERY = 20
+
+
+# A world is a heap of things that know each other: looking for garbage among them takes a twentieth of the time.
+GARBAGE_AFTER = 200_000
+
+
+def seldom_collect() -> None:
+    """For processes that run many seeds."""
+    gc.set_threshold(GARBAGE_AFTER)
 
 
 def story_of(seed: int, trace: bool = False, less: Less = ALL) -> Story:

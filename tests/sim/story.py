@@ -15,6 +15,7 @@ from tests.sim.world.delays import Drawn
 from tests.sim.world.scheduler import Event, Kind
 from tests.sim.world.world import QUICK, World
 
+from bilocate.domain.arbiter import RowState
 from bilocate.replication.limits import Limits
 
 TROUBLE_SECONDS = 2.5
@@ -195,6 +196,8 @@ class Story:
         if not all(world.in_step(session_id) for session_id in world.arbiter.rows):
             raise Violation("P6", "a session does not stay in step")
         for row in world.arbiter.rows.values():
+            if row.state is not RowState.IN_SYNC:
+                raise Violation("P6", f"{row.session_id} is in step, and its row says {row.state.value}")
             self.watch.durable.check_all(row.primary, world.controller.wishes[row.session_id].members)
         self._audit()
         self.watch.evidence.equal("in step and quiet")

@@ -75,6 +75,9 @@ class Branch:
         log = self.logs.get((volume, sector))
         if log is None:
             return None if writer == ZEROS else f"write {writer} is there, of which nothing is known"
+        writes = log.writes
+        if writes and not log.claims and writes[-1].number == writer and writer != ZEROS:
+            return None  # the last that was asked for, and nobody has read anything
         candidates = log.candidates(writer)
         if not candidates:
             return f"write {writer} is there, which is not of this history"
@@ -91,8 +94,9 @@ class Branch:
     ) -> str | None:
         """The same for all that the disks, by volume, hold."""
         for volume, disk in disks.items():
-            for sector in sorted({sector for of, sector in self.logs if of == volume} | disk.cache.keys()):
-                content = disk.cache.get(sector)
+            cache = disk.cache
+            for sector in sorted({sector for of, sector in self.logs if of == volume} | cache.keys()):
+                content = cache.get(sector)
                 writer = ZEROS if content is None else writer_of(volume, sector, content)
                 why = self.why_not(volume, sector, writer, moment, must, claims)
                 if why is not None:
@@ -113,12 +117,16 @@ class Branch:
     def _superseded(
         self, log: SectorLog, writer: int, end: int, moment: int, must: Must, claims: bool
     ) -> str | None:
-        for op in log.writes:
+        for op in reversed(log.writes):
+            if op.issued <= end:
+                break  # they are in the order in which they were asked for
             same = op.number == writer or (writer == ZEROS and op.op is Op.ZERO)
-            if op.issued > end and op.answered < moment and not same and must(op):
+            if op.answered < moment and not same and must(op):
                 return f"write {op.number} was answered after it"
         if claims:
-            for issued, answered_at, value in log.claims:
+            for issued, answered_at, value in reversed(log.claims):
+                if answered_at <= end:
+                    break  # they are in the order of their answers, and none is answered before it is asked
                 if (
                     issued > end
                     and answered_at < moment

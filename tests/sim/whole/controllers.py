@@ -1,7 +1,7 @@
 """Controllers as processes: the real operations over the real store, started, stopped and killed at any moment."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ QUICK = Timing(
     before_patience_seconds=1.0,
 )
 ARBITER_TIMEOUT_SECONDS = 0.3
+Answered = Callable[[Row | Refusal | None], None]
 PROJECT = "p"
 
 
@@ -175,9 +176,7 @@ class Rows:
 
     # --- what agents ask ---
 
-    def ask(
-        self, site: str, session_id: str, ask: Ask, answered: Callable[[Row | Refusal | None], None]
-    ) -> None:
+    def ask(self, site: str, session_id: str, ask: Ask, answered: Answered) -> None:
         """An agent's call to one of the controllers. `answered` is told once: a row, a refusal, or None."""
         world, told = self._world, False
         fate: Fate = world.delays.fate()
@@ -192,7 +191,7 @@ class Rows:
 
         def execute() -> None:
             if controller is not None and controller.up:
-                controller.run(self._call(controller, site, session_id, ask, tell, fate))
+                controller.run(self._call(controller, site, session_id, ask, fate, tell, answered))
 
         later = world.scheduler.after
         later(ARBITER_TIMEOUT_SECONDS, Kind.ANSWER, site, f"{name} unknown", lambda: tell(None))
@@ -209,18 +208,19 @@ class Rows:
         site: str,
         session_id: str,
         ask: Ask,
-        tell: Callable[[Row | Refusal | None], None],
         fate: Fate,
+        tell: Answered,
+        answered: Answered,
     ) -> None:
         try:
             found = await arbiter.call(controller.database, session_id, ask)
         except BilocateError:
             return  # the agent hears of an error: it knows nothing
-        if fate.told and self._network.reaches(controller.name, site):
-            later = self._world.scheduler.after
-            later(fate.answer, Kind.ANSWER, site, ask.call.name, lambda: tell(found), None, found)
-
-
-def args_text(args: Mapping[str, Any]) -> str:
-    """For traces."""
-    return " ".join(f"{name}={value}" for name, value in args.items())
+        later, name = self._world.scheduler.after, ask.call.name
+        if not self._network.reaches(controller.name, site):
+            return
+        if fate.told:
+            later(fate.answer, Kind.ANSWER, site, name, lambda: tell(found), None, found)
+        elif fate.late is not None:
+            delay = ARBITER_TIMEOUT_SECONDS + fate.late
+            later(delay, Kind.ANSWER, site, f"{name}, late", lambda: answered(found), None, found)

@@ -53,7 +53,7 @@ class Network:
         if not delays.call_lost() and self.reaches(controller, site):
             scheduler.after(delays.call(), Kind.CALL, site, name, arrive)
             if delays.call_twice():
-                scheduler.after(delays.call(), Kind.CALL, site, name, arrive)
+                scheduler.after(delays.again(), Kind.CALL, site, name, arrive)
 
 
 class Transport(httpx.AsyncBaseTransport):

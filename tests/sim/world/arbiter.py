@@ -14,11 +14,13 @@ Answered = Callable[[Row | Refusal | None], None]
 class Fate:
     """What happens to one call. `execute`: seconds until it is carried out, None: never.
     `answer`: seconds until its caller hears the outcome. `told`: whether that is the outcome, or "unknown".
-    An unknown outcome may be told before the call is carried out: it is still on its way somewhere."""
+    An unknown outcome may be told before the call is carried out: it is still on its way somewhere.
+    `late`: the true outcome arrives all the same, so long after it was told as unknown."""
 
     execute: float | None
     answer: float
     told: bool = True
+    late: float | None = None
 
 
 class Arbiter:
@@ -79,6 +81,9 @@ class Arbiter:
             outcome = self.call(session_id, ask)
             if fate.told:
                 later(fate.answer, Kind.ANSWER, site, name, lambda: tell(outcome), unknown, outcome)
+            elif fate.late is not None:
+                delay = fate.answer + fate.late
+                later(delay, Kind.ANSWER, site, f"{name}, late", lambda: answered(outcome), None, outcome)
 
         name = ask.call.name
         if fate.execute is not None:

@@ -105,4 +105,4 @@ def perform(world: "World", call: Call, answered: Callable[[Any], None]) -> None
     if not delays.call_lost():
         scheduler.after(delays.call(), Kind.CALL, call.site, call.name, arrive, lost)
         if delays.call_twice():
-            scheduler.after(delays.call(), Kind.CALL, call.site, call.name, arrive)
+            scheduler.after(delays.again(), Kind.CALL, call.site, call.name, arrive)

@@ -181,6 +181,10 @@ class Controller:
         site, attempt = row.secondary, self.world.arbiter.next_epoch()
         found = yield from self._try(lambda: self.step(session_id, site, "precheck", row.epoch, attempt))
         why = _why_not(found, row, allow)
+        if why is None and (seconds := self.world.delays.dawdle()):
+            yield seconds
+        if why is None and self.world.delays.gives_up():
+            why = "the operation was taken back"
         if why is None:
             ask = Ask(
                 ArbiterCall.FAIL_OVER,
@@ -214,13 +218,19 @@ class Controller:
         old, new, attempt = row.primary, row.secondary, self.world.arbiter.next_epoch()
         found = yield from self._try(lambda: self.step(session_id, old, "quiesce", row.epoch, attempt))
         why = str(found)
-        if not isinstance(found, BilocateError):
+        if self.world.delays.gives_up():
+            why = "the operation was taken back"
+        elif not isinstance(found, BilocateError):
+            if seconds := self.world.delays.dawdle():
+                yield seconds
             ask = Ask(ArbiterCall.SWITCH_OVER, version=found["version"], new_epoch=attempt)
             said = self.world.arbiter.call(session_id, ask)
             if isinstance(said, Row):
                 self.change(session_id, allow_dirty=False, trust_blank=False)
                 self._level(session_id)
                 self.world.observers.switched_over(new)
+                if seconds := self.world.delays.dawdle():
+                    yield seconds
                 yield from self._try(lambda: self.push(session_id, old))
                 yield from self._until_told(lambda: self.push(session_id, new))
                 return

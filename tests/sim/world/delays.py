@@ -56,6 +56,18 @@ class Steady:
         """What happens to an agent's call to the arbiter."""
         return Fate(0.001, 0.001)
 
+    def again(self) -> float:
+        """Until a call that arrives twice is there the second time."""
+        return 0.0
+
+    def gives_up(self) -> bool:
+        """Whether an operation fails by itself behind its check, and is taken back."""
+        return False
+
+    def dawdle(self) -> float:
+        """Of a controller between two steps of an operation."""
+        return 0.0
+
     def batch(self) -> float:
         """Until the end of a batch of events; 0 for batches of one."""
         return 0.0
@@ -69,11 +81,14 @@ class Drawn(Steady):
         self._rng = rng
         self.calm = False
         self._slow_disk = rng.choice((0.0, 0.2, 0.8, 1.0))
-        self._disk_scale = rng.choice((0.001, 0.005, 0.02))
+        # The last: what was begun on one connection is not done when the next one is there.
+        self._disk_scale = rng.choice((0.001, 0.001, 0.005, 0.02, 0.1))
         self._ledger_scale = rng.choice((0.001, 0.005, 0.02))
         self._link_scale = rng.choice((0.0005, 0.002, 0.01))
         self._lossy_calls = rng.choice((0.0, 0.1, 0.3))
         self.latest_call = 2.0 if self._lossy_calls else 0.0  # a call that is on its way arrives by then
+        self._slow_steps = rng.choice((0.0, 0.1, 1.0))  # seconds
+        self._undoes = rng.choice((0.0, 0.0, 0.3))
         self._lazy_batches = rng.choice((0.0, 0.3))
 
     def disk(self) -> float:
@@ -118,8 +133,21 @@ class Drawn(Steady):
         if kind < 0.3:
             return Fate(None, 0.1, told=False)  # lost on its way there
         if kind < 0.6:
-            return Fate(execute, 0.1, told=False)  # lost on its way back
-        return Fate(rng.random() * 1.0, 0.1, told=False)  # late: the caller has long given up
+            return Fate(execute, 0.1, told=False, late=self._late())  # lost, or late, on its way back
+        return Fate(rng.random() * 1.0, 0.1, told=False, late=self._late())  # its caller has long given up
+
+    def _late(self) -> float | None:
+        return self._rng.random() * 0.3 if self._rng.random() < 0.5 else None
+
+    def again(self) -> float:
+        return self._rng.random() * self._rng.choice((0.02, 1.0))
+
+    def gives_up(self) -> bool:
+        return not self.calm and self._rng.random() < self._undoes
+
+    def dawdle(self) -> float:
+        calm = self.calm or self._rng.random() < 0.5
+        return 0.0 if calm else self._rng.random() * self._slow_steps
 
     def batch(self) -> float:
         return self._rng.random() * 0.002 if self._rng.random() < self._lazy_batches else 0.0

@@ -47,6 +47,7 @@ class Disk:
         self._unflushed: dict[int, list[bytes]] = {}  # versions since the last flush, in order
         self.flush_broken = 0
         self._chunks: dict[int, ChunkContent] = {}  # as hashed, until something is written there
+        self._touched: set[int] = set()  # chunks in which anything was ever written: all others are zeros
 
     # --- the work of a running process ---
 
@@ -93,7 +94,7 @@ class Disk:
     def _hash(self, chunk: int, length: int) -> ChunkContent:
         first = chunk * SECTORS_PER_CHUNK
         zeros = _zeros(length)
-        if not any(sector in self.cache for sector in range(first, first + length // SECTOR)):
+        if chunk not in self._touched:
             return ChunkContent(chunk, zeros.digest, None)
         data = b"".join([self.cache.get(sector, ZERO) for sector in range(first, first + length // SECTOR)])
         digest = blake3(data).digest()
@@ -161,6 +162,7 @@ class Disk:
 
     def _forget_chunks(self, offset: int, length: int) -> None:
         for chunk in range(offset // CHUNK_BYTES, (offset + length - 1) // CHUNK_BYTES + 1):
+            self._touched.add(chunk)
             self._chunks.pop(chunk, None)
 
     def _failure(self, op: str, offset: int, length: int) -> int:

@@ -76,9 +76,9 @@ def content_of(op: HostOp) -> bytes:
 
 def writer_of(volume: int, sector: int, content: bytes) -> int:
     """Who wrote this sector; 0 for zeros. A sector that belongs elsewhere is an error at once."""
-    if content == ZERO:
-        return 0
     number, its_volume, its_sector = _STAMP.unpack_from(content)
+    if not number and content == ZERO:
+        return 0
     if (its_volume, its_sector) != (volume, sector):
         raise AssertionError(
             f"sector {sector} of volume {volume} holds what was written to {its_sector} of {its_volume}"
