@@ -130,7 +130,10 @@ class WholeOperator:
                 self._call("extend_group", {"sizes_gib": uneven})
             case "available" if self._is_blank(told):
                 self._call("sync", {"trust_primary": True})
-            case "available" if wish.paused or any(
+            case "available" if wish.paused:
+                self._call("sync", {})
+            # Not while it is being mended: another sync would begin the resync anew.
+            case "available" if told.get("in_step") and any(
                 volume["failed_bytes"] for volume in told.get("volumes", ())
             ):
                 self._call("sync", {})
