@@ -55,11 +55,12 @@ def files() -> list[Path]:
 
 def arcs_of(code: CodeType) -> Iterator[Arc]:
     """Both ways of every conditional jump, by line numbers; jumps within a line are none."""
-    line, instructions = 0, list(dis.get_instructions(code))
-    lines: dict[int, int] = {}
-    for instruction in instructions:
-        line = instruction.starts_line or line
-        lines[instruction.offset] = line
+    instructions = list(dis.get_instructions(code))
+    lines = {
+        offset: line or code.co_firstlineno
+        for begin, end, line in code.co_lines()
+        for offset in range(begin, end, 2)
+    }
     for number, instruction in enumerate(instructions[:-1]):
         name = instruction.opname
         if name.startswith(("POP_JUMP", "FOR_ITER", "JUMP_IF")):
