@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -21,9 +22,55 @@ def _bin_directory() -> Path | None:
     return Path(on_path).parent if on_path else None
 
 
+class Server:
+    """A server's programs and its directory. It does not run as root: postgres refuses to."""
+
+    def __init__(self, programs: Path, directory: str, as_user: list[str]) -> None:
+        self.directory = directory
+        self._programs, self._as_user = programs, as_user
+        self._data = f"{directory}/data"
+
+    def make(self) -> None:
+        """An empty cluster."""
+        options = ("-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
+        self._run(f"{self._programs}/initdb", "-D", self._data, *options)
+
+    def start(self) -> None:
+        """Comes back when it takes connections, on a unix socket in its directory."""
+        place = f"-c listen_addresses='' -c unix_socket_directories={self.directory}"
+        options = f"{place} -c fsync=off -c max_connections=80"
+        self._control("-w", "-l", f"{self.directory}/log", "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """`immediate` is a crash, `fast` ends all sessions in order."""
+        self._control("-m", mode, "stop")
+
+    def freeze(self) -> None:
+        """All its processes live and do nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """They go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        first = Path(f"{self._data}/postmaster.pid").read_text().split()[0]
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        for pid in (first, *children):
+            os.kill(int(pid), number)
+
+    def _control(self, *words: str) -> None:
+        self._run(f"{self._programs}/pg_ctl", "-D", self._data, *words)
+
+    def _run(self, *command: str) -> None:
+        subprocess.run(
+            [*self._as_user, *command], check=True, capture_output=True, cwd=self.directory, timeout=60
+        )
+
+
 @contextlib.contextmanager
-def running_server() -> Iterator[str]:
-    """A server on a unix socket; yields the socket's directory. It does not run as root: postgres refuses to."""
+def own_server() -> Iterator[Server]:
+    """A server that runs; a test may stop and start it."""
     programs = _bin_directory()
     if programs is None:
         pytest.skip("no PostgreSQL server is installed (initdb was not found)")
@@ -37,18 +84,21 @@ def running_server() -> Iterator[str]:
                 pytest.skip("run as root, and there is no user postgres to run a server as")
             os.chown(directory, user.pw_uid, user.pw_gid)
             as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        data = f"{directory}/data"
-
-        def run(*command: str) -> None:
-            subprocess.run([*as_user, *command], check=True, capture_output=True, cwd=directory, timeout=60)
-
-        run(f"{programs}/initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
-        options = f"-c listen_addresses='' -c unix_socket_directories={directory} -c fsync=off -c max_connections=50"
-        run(f"{programs}/pg_ctl", "-D", data, "-w", "-l", f"{directory}/log", "-o", options, "start")
+        server = Server(programs, directory, as_user)
+        server.make()
+        server.start()
         try:
-            yield directory
+            yield server
         finally:
-            run(f"{programs}/pg_ctl", "-D", data, "-m", "immediate", "stop")
+            with contextlib.suppress(subprocess.CalledProcessError):  # the test has stopped it
+                server.stop()
+
+
+@contextlib.contextmanager
+def running_server() -> Iterator[str]:
+    """A server on a unix socket; yields the socket's directory."""
+    with own_server() as server:
+        yield server.directory
 
 
 def new_database(socket_directory: str, name: str) -> str:

@@ -11,7 +11,7 @@ from bilocate.store import schema
 from bilocate.store.database import Database, DatabaseUnavailable
 from bilocate.store.identity_models import LoginFailure, User
 from bilocate.store.models import Attachment, AttachmentStatus, Volume
-from bilocate.store.schema import differences, metadata, upgrade
+from bilocate.store.schema import SchemaTooNew, differences, metadata, upgrade
 
 FIRST_RELEASE = "a33679feaefa"
 NOON = datetime(2026, 1, 31, 12)
@@ -123,6 +123,37 @@ def test_an_upgrade_from_every_older_schema_keeps_users_and_counts_passwords(
             assert (user.name, user.password_hash, user.enabled) == ("n", "h", True)
             db.add(LoginFailure(subject="s", failures=1, failed_at=NOON))
         await database.close()
+
+    asyncio.run(run())
+
+
+def test_a_schema_of_a_later_release_is_refused_and_left_as_it_is(database_url: str) -> None:
+    async def run() -> None:
+        database = Database(database_url)
+        await upgrade(database)
+        async with database.writing() as db:
+            await db.execute(text("UPDATE alembic_version SET version_num = 'later'"))
+        with pytest.raises(SchemaTooNew, match="later release"):
+            await upgrade(database)
+        async with database.reading() as db:
+            assert (await db.execute(text("SELECT version_num FROM alembic_version"))).scalar_one() == "later"
+        await database.close()
+
+    asyncio.run(run())
+
+
+def test_controllers_that_start_at_once_bring_an_old_database_up_once(database_url: str) -> None:
+    """From the first release's schema; on PostgreSQL one waits for the other's lock, on SQLite for its file."""
+
+    async def run() -> None:
+        databases = [Database(database_url) for _ in range(3)]
+        async with databases[0].writing() as db:
+            connection = await db.connection()
+            await connection.run_sync(lambda sync: command.upgrade(schema._config(sync), FIRST_RELEASE))
+        await asyncio.gather(*(upgrade(database) for database in databases))
+        assert await differences(databases[0]) == []
+        for database in databases:
+            await database.close()
 
     asyncio.run(run())
 

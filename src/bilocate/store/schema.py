@@ -14,8 +14,10 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from bilocate.domain.errors import BilocateError
 from bilocate.store import identity_models, journal_models, models
 from bilocate.store.base import Base
 from bilocate.store.columns import EnumColumn
@@ -28,10 +30,22 @@ metadata = Base.metadata
 POSTGRESQL_LOCK = 5501987
 
 
+class SchemaTooNew(BilocateError):
+    """A later release has changed the database: this one would not understand it."""
+
+    def __init__(self, found: str, newest: str) -> None:
+        super().__init__(
+            f"the controllers' database has the schema {found}, of a later release than this one, which knows up to "
+            f"{newest}: start that release, or put back a backup from before the upgrade (docs/operating.md). Nothing "
+            "was changed"
+        )
+
+
 async def upgrade(database: Database) -> None:
     """Bring the database to the newest schema, in one transaction; several controllers may start at once.
 
     :raises DatabaseUnavailable: when it can't be reached. A failure leaves the schema as it was.
+    :raises SchemaTooNew: a later release has been there.
     """
     # Another controller may be at it, and tables may be long.
     patient = database if database.is_sqlite else Database(database.url, patient=True)
@@ -69,7 +83,13 @@ def _config(connection: Connection) -> Config:
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": POSTGRESQL_LOCK})
-    command.upgrade(_config(connection), "head")
+    config = _config(connection)
+    scripts = ScriptDirectory.from_config(config)
+    known = {script.revision for script in scripts.walk_revisions()}
+    for found in MigrationContext.configure(connection).get_current_heads():
+        if found not in known:
+            raise SchemaTooNew(found, str(scripts.get_current_head()))
+    command.upgrade(config, "head")
 
 
 def _compare(connection: Connection) -> list[Any]:
