@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,14 @@ from bilocate.logs import configure_logging
 
 if TYPE_CHECKING:
     from bilocate.operations.restore import Restored, Said
+    from bilocate.store.database import Database
 
 # The two processes share nothing but this file. Each imports its own half of the house when it starts: an agent
 # that restarts is waited for, and the API's libraries alone take it most of a second.
 
 log = structlog.get_logger("bilocate.service")
+
+DATABASE_LOOK_SECONDS = 1.0  # between looks at a database that is away when the controller starts
 
 
 def run_controller(config: Path) -> None:
@@ -57,9 +60,15 @@ async def _controller(config: ControllerConfig) -> None:
     bound = bind(config.api)
     url = public_url(config.api, bound)
     database, passwords = Database(config.database_url), Passwords(config.identity)
-    try:
+
+    async def prepare() -> None:
         await upgrade(database)
         await make_first_admin(database, passwords, config, url)
+
+    try:
+        await _first_of(stopping.wait(), _prepared(database, prepare))
+        if stopping.is_set():
+            return
         operations = Operations(database, settings_of(config, token))
         server = ApiServer(
             build_app(Parts(config, database, operations, token, url), passwords), config.api, bound
@@ -70,12 +79,31 @@ async def _controller(config: ControllerConfig) -> None:
             log.info("controller_ready", url=url, name=config.controller_name)
             await _first_of(stopping.wait(), server.ended())
             log.info("controller_stopping")
+            operations.take_over_no_more()
             await server.stop(config.limits.shutdown_seconds)
         finally:
             await operations.stop()
     finally:
         passwords.close()
         await database.close()
+
+
+async def _prepared(database: "Database", prepare: Callable[[], Awaitable[None]]) -> None:
+    """A server that is away is waited for: it may be starting too. SQLite's file is there, or something is wrong.
+
+    :raises DatabaseUnavailable: an SQLite file can't be used.
+    """
+    from bilocate.store.database import DatabaseUnavailable
+
+    while True:
+        try:
+            await prepare()
+            return
+        except DatabaseUnavailable as error:
+            if database.is_sqlite:
+                raise
+            log.warning("controller_waits_for_database", error=str(error))
+            await asyncio.sleep(DATABASE_LOOK_SECONDS)
 
 
 def run_restore(

@@ -200,3 +200,17 @@ def test_a_hold_of_an_operation_under_way_is_no_leftover(snapshots: Snapshots) -
         assert await flags(place, group_id) == (False, False)
 
     snapshots.in_step(work)
+
+
+def test_a_stop_at_the_moment_of_a_kick_is_a_stop(snapshots: Snapshots) -> None:
+    """As when the controller ends while an operation does."""
+
+    async def work(place: Place, group_id: str) -> None:
+        reconciler = place.operations.reconciler
+        await reconciler.start()
+        await asyncio.sleep(0.2)  # its first rounds are over, and it waits
+        reconciler.kick()
+        async with asyncio.timeout(5):
+            await reconciler.stop()
+
+    snapshots.in_step(work)

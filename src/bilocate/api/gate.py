@@ -27,6 +27,7 @@ log = structlog.get_logger("bilocate.api")
 ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
 # However many clients ask, a site's hosts may be waiting for the arbiter's answer.
 AGENTS = "/internal/"
+CUT_OFF = "this controller had to stop before the call had ended: look here shortly, or elsewhere, what became of it"
 PROXY_HEADER = "X-Bilocate-Proxy"
 # Set in the scope by whatever handles a request, for the measurement: a path's template, never the path.
 ROUTE = "bilocate.route"
@@ -53,6 +54,7 @@ class Gate:
         self._audit = audit
         self.under_way = 0
         self.shutting_down = False
+        self._bounds: set[asyncio.Timeout] = set()
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -72,10 +74,15 @@ class Gate:
             if not self.under_way:
                 self.idle.set()
 
+    def cut_off(self) -> None:
+        """Answer what is still under way: the controller can't wait for its end."""
+        for bound in self._bounds:
+            bound.reschedule(asyncio.get_running_loop().time())
+
     async def _pass(self, passage: "_Passage", receive: Receive) -> None:
         try:
             self._admit(passage.scope)
-            await self._app(passage.scope, receive, passage.send)
+            await self._answer(passage, receive)
         except ClientDisconnect:
             passage.status = passage.status or 499  # for the log: the client left before its answer
         except Exception as error:
@@ -86,6 +93,19 @@ class Gate:
             if passage.status:
                 raise  # half an answer is out: the server closes the connection
             await error_response(passage.scope["path"], problem)(passage.scope, receive, passage.send)
+
+    async def _answer(self, passage: "_Passage", receive: Receive) -> None:
+        bound = asyncio.timeout(None)
+        try:
+            async with bound:
+                self._bounds.add(bound)
+                await self._app(passage.scope, receive, passage.send)
+        except TimeoutError:
+            if not bound.expired():
+                raise
+            raise Problem(503, CUT_OFF, headers={"Connection": "close"}) from None
+        finally:
+            self._bounds.discard(bound)
 
     def _admit(self, scope: Scope) -> None:
         if self.shutting_down and scope["path"] != "/healthz":

@@ -16,6 +16,8 @@ log = structlog.get_logger("bilocate.api")
 
 BACKLOG = 512
 KEEP_ALIVE_SECONDS = 60  # a client that polls keeps its connection
+CUT_OFF_SECONDS = 0.5  # for the answers to what had to be cut off
+TAKEN_SECONDS = 1  # for clients to take the last answers, at the end
 STARTED_LOOK_SECONDS = 0.005
 
 
@@ -73,6 +75,7 @@ class ApiServer:
             proxy_headers=False,
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=TAKEN_SECONDS,
             ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         )
         self._server = _Server(config)
@@ -93,17 +96,22 @@ class ApiServer:
         await asyncio.shield(self._task)
 
     async def stop(self, seconds: float) -> None:
-        """Refuse what comes (503), give what is under way `seconds`, then end."""
+        """Refuse what comes (503), give what is under way `seconds`, answer the rest with 503, then end."""
         self._gate.shutting_down = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._gate.idle.wait()
-        if self._gate.under_way:
+        if not await self._idle_within(seconds):
             log.warning("requests_cut_off", count=self._gate.under_way)
-            self._server.force_exit = True
+            self._gate.cut_off()
+            # Whoever does not even take its answer is left.
+            self._server.force_exit = not await self._idle_within(CUT_OFF_SECONDS)
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+
+    async def _idle_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._gate.idle.wait()
+        return not self._gate.under_way
 
 
 class _Server(uvicorn.Server):

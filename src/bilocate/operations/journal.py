@@ -194,12 +194,12 @@ class Journal:
                 .execution_options(synchronize_session=False)
             )
 
-    async def abandon(self, operation_ids: Iterable[str]) -> None:
-        """Leave operations to others at once (an orderly stop)."""
+    async def hand_on(self) -> None:
+        """Leave all operations of this life to others at once (an orderly stop)."""
         async with self._database.writing() as db:
             await db.execute(
                 update(Operation)
-                .where(Operation.id.in_(list(operation_ids)), Operation.lease_owner == self.owner)
+                .where(Operation.status.in_(UNFINISHED), Operation.lease_owner == self.owner)
                 .values(lease_owner=None, lease_until=None)
                 .execution_options(synchronize_session=False)
             )

@@ -159,8 +159,10 @@ class Reconciler:
                 log.warning("reconcile_failed", site=site, error=str(error))
             except Exception:
                 log.exception("reconcile_defect", site=site)
+            # Not by wait_for: on Python 3.11 it forgets that it was cancelled when it is kicked at the same moment.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(kicked.wait(), self._settings.timing.reconcile_every_seconds)
+                async with asyncio.timeout(self._settings.timing.reconcile_every_seconds):
+                    await kicked.wait()
 
     async def _put_volumes(self, report: SiteReport, rows: SiteRows) -> bool:
         done = True

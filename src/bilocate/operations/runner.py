@@ -43,21 +43,27 @@ class Runner:
         self._held_at: dict[str, float] = {}  # when an operation was last known to be ours, monotonic seconds
         self._others: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
+        self._takes_over = True
 
     async def start(self) -> None:
         """Take over what nobody carries on, and keep looking for more."""
         self._watch = asyncio.create_task(self._keep_watch())
 
+    def take_over_no_more(self) -> None:
+        """What others leave is for those who stay; what is under way here goes on until `stop`."""
+        self._takes_over = False
+
     async def stop(self) -> None:
         """Stop in the middle of whatever is under way, and leave it to others."""
-        ids = list(self._carrying)
         tasks = [*self._carrying.values(), *self._others, *([self._watch] if self._watch else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._watch = None
-        with contextlib.suppress(DatabaseUnavailable):
-            await self._journal.abandon(ids)
+        # A database that is away must not keep the process: then the leases end by themselves.
+        with contextlib.suppress(DatabaseUnavailable, TimeoutError):
+            async with asyncio.timeout(self._timing.hand_on_seconds):
+                await self._journal.hand_on()
 
     def take(self, operation: Operation) -> None:
         """Carry on an operation whose lease is this controller's."""
@@ -284,10 +290,11 @@ class Runner:
                     await self._journal.heartbeat(list(self._carrying))
                     next_beat = self._context.clock() + beat_every
                 # An earlier life has ended when this one starts; later, who bears this name is another controller.
-                for operation in await self._journal.claim(earlier_lives=starting):
-                    log.info("operation_taken_over", operation=operation.id, verb=operation.verb)
-                    self.take(operation)
-                starting = False
+                if self._takes_over:
+                    for operation in await self._journal.claim(earlier_lives=starting):
+                        log.info("operation_taken_over", operation=operation.id, verb=operation.verb)
+                        self.take(operation)
+                    starting = False
             except DatabaseUnavailable as error:
                 log.warning("runner_waits_for_database", error=str(error))
             except Exception:
@@ -297,7 +304,9 @@ class Runner:
     def _carried(self, operation: Operation, task: "asyncio.Task[None]") -> None:
         if self._carrying.get(operation.id) is task:
             del self._carrying[operation.id], self._held_at[operation.id]
-        if not task.cancelled() and task.exception() is not None:
+        if task.cancelled():
+            log.info("operation_left", operation=operation.id, verb=operation.verb)
+        elif task.exception() is not None:
             # Left as it is: its lease ends, and it is taken over like any other.
             log.error("operation_defect", operation=operation.id, exc_info=task.exception())
         else:

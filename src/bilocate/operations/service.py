@@ -79,8 +79,12 @@ class Operations:
         await self.reconciler.start()
         await self.runner.start()
 
+    def take_over_no_more(self) -> None:
+        """The controller is about to stop: others carry on what is left lying. What was begun here goes on."""
+        self.runner.take_over_no_more()
+
     async def stop(self) -> None:
-        """Stop; operations under way are left to whoever starts next."""
+        """Stop; operations under way are left to another controller, or to whoever starts next."""
         await self.runner.stop()
         await self.reconciler.stop()
         await self.observer.stop()

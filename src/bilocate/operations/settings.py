@@ -35,6 +35,7 @@ class Timing:
     reconcile_every_seconds: float = 2.0  # how long a site may stay other than wanted without anyone noticing
     lease_seconds: float = 5.0  # a controller that is silent so long has its operations taken over
     scan_every_seconds: float = 1.0  # how often a runner looks for operations that nobody carries on
+    hand_on_seconds: float = 2.0  # for telling the database, at the end, that operations are others' now
     wait_poll_seconds: float = (
         0.003  # between looks at an agent that an operation waits for; rises by half ...
     )

@@ -10,11 +10,14 @@ import socket
 from typing import Any
 
 import psycopg
+from psycopg import waiting
 
 # How long a server may take to accept a connection, in seconds.
 CONNECT_TIMEOUT_SECONDS = 5
 # Silence of the server, in seconds, after which the connection is taken for lost. Statements take milliseconds.
 SILENCE_SECONDS = 8.0
+# Between looks at what may have interrupted a wait, in seconds. The driver's own.
+LOOK_SECONDS = 0.1
 # How long a transaction waits for a row that another one has, in milliseconds.
 LOCK_TIMEOUT_MS = 4000
 # How long a transaction may do nothing, in milliseconds. Ours never wait for the network, so whoever does nothing
@@ -27,16 +30,20 @@ UNACKNOWLEDGED_MS = 5000
 class BoundedConnection(psycopg.AsyncConnection[Any]):
     """A connection that is cut off when the server says nothing for `SILENCE_SECONDS`."""
 
-    async def wait(self, gen: Any, *args: Any, **named: Any) -> Any:
+    async def wait(self, gen: Any, interval: float = LOOK_SECONDS, timeout: float | None = None) -> Any:
         """As the driver's own, with an end: a lost connection's error."""
         giving_up = asyncio.get_running_loop().call_later(SILENCE_SECONDS, self._hang_up)
         try:
-            return await super().wait(gen, *args, **named)
+            return await waiting.wait_async(gen, self.fileno(), interval=interval, timeout=timeout)
+        except asyncio.CancelledError:
+            # The driver's own would ask the server to cancel, and wait for its answer.
+            self.pgconn.finish()
+            raise
         finally:
             giving_up.cancel()
 
     def _hang_up(self) -> None:
-        # The driver finds its connection ended, and says so. A cancelled wait would wait for the server once more.
+        # The driver finds its connection ended, and says so.
         with socket.socket(fileno=os.dup(self.fileno())) as same:
             same.shutdown(socket.SHUT_RDWR)
 

@@ -1,0 +1,248 @@
+"""A controller that is told to stop: it answers what is in flight, hands its operations on, and ends in time."""
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.postgres import new_database, own_server
+from tests.real.conftest import Tell
+from tests.real.harness.cluster import Cluster
+from tests.real.harness.waiting import wait_for
+
+from bilocate.operations.verbs import all_verbs
+
+END_SECONDS = 10.0
+HAND_ON_SECONDS = 3.0  # others look once a second
+CALLERS = 8
+WAITS = '"controller_waits_for_database"'
+UNFINISHED = "status IN ('running', 'undoing')"
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory, postgresql_server: str) -> Iterator[Cluster]:
+    """Two controllers on one database, for all tests here: the second one stays."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), new_database(postgresql_server, "stopping"))
+    for name in cluster.controllers:
+        cluster.append_config(name, "[limits]\nshutdown_seconds = 2.0")  # less than is usual, to be faster
+    try:
+        cluster.up()
+        yield cluster
+    finally:
+        cluster.end()
+
+
+@pytest.fixture
+def cluster(standing: Cluster) -> Cluster:
+    """With both controllers running."""
+    if standing.layout.daemon("controller").pid() is None:
+        standing.start_controller("controller")
+    return standing
+
+
+def told_to_end(cluster: Cluster, name: str = "controller") -> float:
+    """SIGTERM; tells when."""
+    os.kill(cluster.pid(name), signal.SIGTERM)
+    return time.monotonic()
+
+
+def ended_after(cluster: Cluster, name: str = "controller") -> float:
+    """SIGTERM; the seconds until its process is gone."""
+    began = told_to_end(cluster, name)
+    cluster.wait_dead(name)
+    return time.monotonic() - began
+
+
+def cluster_headers(cluster: Cluster) -> dict[str, str]:
+    """The first admin's, of the controller that stays."""
+    client = cluster.client_of("controller2")
+    if not client._token:
+        client.groups()
+    return {"X-Auth-Token": client._token}
+
+
+def volumes_path(cluster: Cluster) -> str:
+    cluster_headers(cluster)
+    return f"/v2/{cluster.client_of('controller2')._project_id}/volumes"
+
+
+def volume_body(site: str) -> dict[str, dict[str, object]]:
+    return {"volume": {"size": 1, "availability_zone": site, "name": uuid.uuid4().hex}}
+
+
+def wait_all_ended(cluster: Cluster) -> None:
+    kept = f"SELECT verb, step, lease_owner FROM operations WHERE {UNFINISHED}"
+    wait_for("end of all operations", lambda: not cluster.query(kept), 30.0, lambda: cluster.query(kept))
+
+
+@pytest.mark.slow
+def test_under_load_every_call_that_was_taken_is_answered_and_operations_are_handed_on(
+    cluster: Cluster, tell: Tell
+) -> None:
+    over, unanswered, answered = threading.Event(), list[str](), list[int]()
+
+    def keep_calling() -> None:
+        with httpx.Client(timeout=30, trust_env=False, headers=cluster_headers(cluster)) as http:
+            while not over.is_set():
+                request_id = f"stopping-{uuid.uuid4().hex}"
+                try:
+                    answer = http.post(
+                        cluster.address("controller") + volumes_path(cluster),
+                        json=volume_body("az1"),
+                        headers={"X-Request-Id": request_id},
+                    )
+                    answered.append(answer.status_code)
+                except httpx.TransportError:
+                    # It came when nothing was taken any more. Whatever was taken has an answer.
+                    unanswered.append(request_id)
+                    return
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        calling = [callers.submit(keep_calling) for _ in range(CALLERS)]
+        wait_for("calls that are answered", lambda: len(answered) > 3 * CALLERS)
+        seconds = ended_after(cluster)
+        over.set()
+        for each in calling:
+            each.result(30)
+    tell(controller_ended_seconds=seconds)
+    assert seconds <= END_SECONDS
+    assert set(answered) <= {202, 503}
+    begun = {row["request_id"] for row in cluster.query("SELECT request_id FROM operations")}
+    assert not begun & set(unanswered)
+    assert '"requests_cut_off"' not in cluster.log("controller")
+    kept = f"SELECT id FROM operations WHERE {UNFINISHED} AND lease_owner LIKE ?"
+    assert cluster.query(kept, "controller/%") == []
+    wait_all_ended(cluster)
+    assert len(cluster.query("SELECT 1 FROM volumes WHERE status = 'available'")) == answered.count(202)
+
+
+@pytest.mark.slow
+def test_503_with_retry_after_while_it_stops_and_the_call_in_flight_is_answered(cluster: Cluster) -> None:
+    body = json.dumps(volume_body("az1")).encode()
+    with closing(half_a_call(cluster, body)) as call:
+        began = told_to_end(cluster)
+        refused = wait_for("refusal", lambda: refusal(cluster))
+        assert refused is not None
+        assert int(refused.headers["Retry-After"]) > 0
+        assert refused.headers["Connection"] == "close"
+        assert refused.json()["serviceUnavailable"]["code"] == 503
+        ready = httpx.get(f"{cluster.address('controller')}/readyz?only=database", trust_env=False)
+        assert ready.status_code == 503
+        call.send(body[HALF:])
+        assert call.getresponse().status == 202
+    cluster.wait_dead("controller")
+    assert time.monotonic() - began <= END_SECONDS
+    wait_all_ended(cluster)
+
+
+@pytest.mark.slow
+def test_an_operation_that_waits_for_a_site_is_handed_on_at_once(cluster: Cluster, tell: Tell) -> None:
+    volume_id = wait_for("an operation that waits", lambda: volume_that_waits(cluster))
+    mine = "SELECT id, lease_owner, fence FROM operations WHERE target_id = ?"
+    assert ended_after(cluster) <= END_SECONDS
+    ended = time.monotonic()
+
+    def taken_over() -> bool:
+        return str(cluster.query(mine, volume_id)[0]["lease_owner"]).startswith("controller2/")
+
+    wait_for("takeover", taken_over, HAND_ON_SECONDS, lambda: cluster.query(mine, volume_id))
+    tell(handed_on_seconds=time.monotonic() - ended)
+    cluster.thaw("az2")
+    wait_all_ended(cluster)
+    (volume,) = cluster.query("SELECT status FROM volumes WHERE id = ?", volume_id)
+    assert volume["status"] == "available"
+    operation_id = cluster.query(mine, volume_id)[0]["id"]
+    steps = cluster.query("SELECT name, undone_at FROM operation_steps WHERE operation_id = ?", operation_id)
+    assert len(steps) == len(all_verbs()["create_volume"].steps)
+    assert all(step["undone_at"] is None for step in steps)
+
+
+@pytest.mark.slow
+def test_who_says_no_more_keeps_no_controller(cluster: Cluster) -> None:
+    """Half a head, and half a body, which is answered: 503."""
+    half_head = socket.create_connection(address_of(cluster))
+    half_head.sendall(b"GET /v2/ HTTP/1.1\r\nX-Auth")
+    call = half_a_call(cluster, json.dumps(volume_body("az1")).encode())
+    with closing(half_head), closing(call):
+        seconds = ended_after(cluster)
+        assert seconds <= END_SECONDS
+        answer = call.getresponse()
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) > 0
+    assert '"requests_cut_off"' in cluster.log("controller")
+
+
+@pytest.mark.slow
+def test_a_database_that_is_away_keeps_no_controller_from_ending(tmp_path: Path) -> None:
+    """One while the server hangs, another when it has ended, and one that starts and waits for it."""
+    with own_server() as server:
+        cluster = Cluster(tmp_path / "cluster", new_database(server.directory, "ends"))
+        try:
+            cluster.up()
+            server.freeze()
+            try:
+                assert ended_after(cluster, "controller") <= END_SECONDS
+            finally:
+                server.thaw()
+            server.stop()
+            assert ended_after(cluster, "controller2") <= END_SECONDS
+            for each in cluster.controllers:
+                cluster.start(each, wait=False)
+                wait_for("a controller that waits", lambda each=each: WAITS in cluster.log(each))  # type: ignore[misc]
+            assert ended_after(cluster, "controller2") <= END_SECONDS
+            server.start()
+            cluster.wait_ready("controller")
+        finally:
+            cluster.end()
+
+
+HALF = 10
+
+
+def address_of(cluster: Cluster) -> tuple[str, int]:
+    host, _, port = cluster.address("controller").partition("://")[2].rpartition(":")
+    return host, int(port)
+
+
+def half_a_call(cluster: Cluster, body: bytes) -> HTTPConnection:
+    """Volumes' POST, in the controller's hands, without the end of its body."""
+    call = HTTPConnection(*address_of(cluster), timeout=20)
+    call.putrequest("POST", volumes_path(cluster))
+    for name, value in {**cluster_headers(cluster), "Content-Length": str(len(body))}.items():
+        call.putheader(name, value)
+    call.endheaders(body[:HALF])
+    # What came later has been answered.
+    assert httpx.get(f"{cluster.address('controller')}/healthz", trust_env=False).status_code == 200
+    return call
+
+
+def volume_that_waits(cluster: Cluster) -> str | None:
+    """A volume at az2, which has stopped before it has made it; None when it was too fast."""
+    cluster.thaw("az2")
+    address = cluster.address("controller") + volumes_path(cluster)
+    made = httpx.post(address, json=volume_body("az2"), headers=cluster_headers(cluster), trust_env=False)
+    cluster.freeze("az2")
+    assert made.status_code == 202, made.text
+    volume_id = str(made.json()["volume"]["id"])
+    under_way = f"SELECT 1 FROM operations WHERE target_id = ? AND {UNFINISHED}"
+    return volume_id if cluster.query(under_way, volume_id) else None
+
+
+def refusal(cluster: Cluster) -> httpx.Response | None:
+    """The answer to a new call, once it is none."""
+    answer = httpx.get(
+        cluster.address("controller") + volumes_path(cluster),
+        headers=cluster_headers(cluster),
+        trust_env=False,
+    )
+    return answer if answer.status_code == 503 else None
