@@ -32,15 +32,21 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Tests that start an installation's processes run one after the other, the others on two cores.
+LIVE := tests/real tests/clients tests/load
+APART := $(BIN)/python -m pytest -n 2 --dist loadfile $(LIVE:%=--ignore=%)
+
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --ignore=tests/real --ignore=tests/clients $(PYTEST_ARGS)
+	$(APART) $(PYTEST_ARGS)
 
 test: lint system-packages
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(APART) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(LIVE) $(PYTEST_ARGS)
 
 # As `test`, with all moments and the full lengths: the load run takes five minutes instead of half a one.
 test-long: lint system-packages
-	BILOCATE_LONG=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	BILOCATE_LONG=1 $(APART) $(PYTEST_ARGS)
+	BILOCATE_LONG=1 $(BIN)/python -m pytest $(LIVE) $(PYTEST_ARGS)
 
 # One seed of the simulation with its trace: make sim SEED=7 (LESS= is what a soak prints of a smaller one)
 SEED ?= 1
