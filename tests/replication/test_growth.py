@@ -176,7 +176,7 @@ def test_GROWTH_a_secondary_with_a_new_ledger_takes_no_smaller_primary() -> None
         scene.run(0.5)
         scene.b.kill()
         scene.b.ledger.lose()
-        scene.world.disk(0, B).cache[NEW] = b"x" * SECTOR  # whatever disk was brought there
+        scene.world.disk(0, B).bring(NEW, b"x" * SECTOR)  # whatever disk was brought there
         scene.b.start()
         scene.run(2.0)
         assert not scene.world.in_step()

@@ -125,6 +125,11 @@ class Disk:
         else:
             del self._unflushed[sector]
 
+    def bring(self, sector: int, content: bytes) -> None:
+        """What was on this disk already, whoever wrote it."""
+        self.cache[sector] = self._durable[sector] = content
+        self._forget_chunks(sector * SECTOR, SECTOR)
+
     # --- ends ---
 
     def process_ended(self) -> None:

@@ -208,7 +208,10 @@ async def test_a_slow_handshake_is_ended_with_a_reason(world: Any, wait: Any, ow
 async def test_a_listener_that_says_nothing_does_not_hold_the_dialer(
     world: Any, wait: Any, owner: Any
 ) -> None:
-    silent = await asyncio.start_server(lambda *_: asyncio.sleep(60), "127.0.0.1", 0)
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     dialer = world.dial(
         silent.sockets[0].getsockname(), owner().own, settings=LinkSettings(handshake_seconds=0.05)
     )

@@ -16,6 +16,7 @@ from tests.site.nbd.raw import Client, Reply
 from tests.site.nbd.running import RunningServer
 
 from bilocate.site.nbd import Limits
+from bilocate.site.nbd.transmission import Transmission
 
 SIZE = 1024 * 1024
 
@@ -193,11 +194,13 @@ def test_no_more_requests_than_allowed_are_in_flight(serve: Serve, target: Memor
 def test_a_busy_target_is_left_alone_until_it_says_so(server: RunningServer, target: MemoryTarget) -> None:
     with Client(server).go() as client:
         target.is_busy = True
+        (connection,) = target.connections
+        assert isinstance(connection, Transmission)
         client.send(raw.write(0, b"a", 1), raw.write(0, b"b" * 100_000, 2))
-        server.wait_until(lambda: target.batches > 1)
+        server.wait_until(lambda: connection._stalled)
         assert target.seen == []
         target.is_busy = False
-        server.call(target.connections[0].resume_reading)
+        server.call(connection.resume_reading)
         assert [client.reply(), client.reply()] == [Reply(1), Reply(2)]
 
 
