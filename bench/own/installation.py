@@ -81,7 +81,7 @@ class Installation:
 
     def file(self, volume: Volume) -> Path:
         """The file behind a volume."""
-        return self.layout.data(volume["availability_zone"]) / "volumes" / volume["id"]
+        return self.layout.data(volume["availability_zone"]) / "volumes" / volume.id
 
     def connect(self, volume: Volume) -> str:
         """The NBD address of a volume, by the kind of connection that is measured."""

@@ -17,7 +17,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
     fake = FakeApi()
     server = serve(fake)
     environment = {
-        "OS_AUTH_URL": f"http://127.0.0.1:{server.server_address[1]}/identity/v3",
+        "OS_AUTH_URL": f"{fake.url}/identity/v3",
         "OS_USERNAME": "admin",
         "OS_PASSWORD": PASSWORD,
         "OS_PROJECT_ID": PROJECT,

@@ -24,6 +24,7 @@ Answer = tuple[int, dict[str, Any] | None]
 class FakeApi:
     """The state, and what was asked."""
 
+    url: str = ""
     volumes: dict[str, dict[str, Any]] = field(default_factory=dict)
     pairs: dict[str, dict[str, Any]] = field(default_factory=dict)
     groups: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -102,7 +103,9 @@ class FakeApi:
             return (401, {"unauthorized": {"code": 401, "message": "Wrong user or password."}}), ""
         token = uuid.uuid4().hex
         self.tokens.add(token)
-        return (201, {"token": {"project": {"id": PROJECT}}}), token
+        endpoint = {"interface": "public", "region": "RegionOne", "url": f"{self.url}/v2/{PROJECT}"}
+        catalog = [{"type": "evs", "endpoints": [endpoint]}]
+        return (201, {"token": {"project": {"id": PROJECT}, "catalog": catalog}}), token
 
     def _resource(self, method: str, parts: list[str], filters: dict[str, str], body: Any) -> Answer:
         kinds: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
@@ -180,5 +183,6 @@ def serve(api: FakeApi) -> ThreadingHTTPServer:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    api.url = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     return server

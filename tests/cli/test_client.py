@@ -23,7 +23,7 @@ def test_a_token_is_taken_once_and_again_when_it_has_run_out(api: FakeApi) -> No
 
 
 def test_long_lists_are_read_to_their_end(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bilocate.cli.client.PAGE", 2)
+    monkeypatch.setattr("bilocate.client.listing.PAGE", 2)
     made = [api.add_volume(f"v{number}")["id"] for number in range(5)]
     with Client(find_credentials(None)) as client:
         assert [volume["id"] for volume in client.volumes()] == made
@@ -48,7 +48,7 @@ def test_a_controller_that_starts_again_is_waited_for_also_by_a_write(
             return real(*args, **kwargs)
 
         monkeypatch.setattr(client._http, "request", request)
-        monkeypatch.setattr("bilocate.cli.client.RETRY_SECONDS", 0.01)
+        monkeypatch.setattr("bilocate.client.access.RETRY_SECONDS", 0.01)
         error: type[httpx.TransportError] = httpx.ConnectError
         client.act(group["id"], "failover")
         assert calls == 2
@@ -80,7 +80,7 @@ def test_openrc_is_read_without_being_run(tmp_path: Path) -> None:
     )
     assert read_openrc(openrc)["OS_PASSWORD"] == "a b'$(touch x)"
     found = find_credentials(tmp_path)
-    assert found.service_address == "http://127.0.0.1:5000"
+    assert found.auth_url == "http://127.0.0.1:5000/identity/v3"
     assert "touch" not in repr(found)
 
 

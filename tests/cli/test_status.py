@@ -14,7 +14,7 @@ from bilocate.cli.risks import group_risk
 def group(status: str = "available", replication: str = "active", fault: str = "0", **more: Any) -> Group:
     made: dict[str, Any] = {"id": "g", "name": "shop", "priority_station": "az1"} | more
     made |= {"status": status, "replication_status": replication, "fault_level": fault}
-    return Group(**made)  # type: ignore[typeddict-item, no-any-return]
+    return Group.of(made)
 
 
 def test_a_group_in_step_is_no_risk() -> None:

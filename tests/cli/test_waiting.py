@@ -20,19 +20,22 @@ from bilocate.domain.geometry import GIB
 
 
 def group(status: str, replication: str, primary: str = "az1") -> Group:
-    return Group(id="g", name="shop", status=status, priority_station=primary, replication_status=replication)
+    told = {"id": "g", "name": "shop", "status": status, "replication_status": replication}
+    return Group.of({**told, "priority_station": primary})
 
 
 def pair(progress: str | None, size_gib: int) -> Pair:
-    return Pair(
-        id="p",
-        name="p",
-        status="available",
-        volume_ids="a,b",
-        priority_station="az1",
-        replication_consistency_group_id="g",
-        progress=progress,
-        record_metadata=json.dumps({"volume_size": size_gib}),
+    return Pair.of(
+        {
+            "id": "p",
+            "name": "p",
+            "status": "available",
+            "volume_ids": "a,b",
+            "priority_station": "az1",
+            "replication_consistency_group_id": "g",
+            "progress": progress,
+            "record_metadata": json.dumps({"volume_size": size_gib}),
+        }
     )
 
 

@@ -67,7 +67,7 @@ class Shell:
 
         def fits() -> bool:
             seen = self.installation.client.volume(volume_id)
-            return seen["status"] == status and seen["size"] == (size or seen["size"])
+            return seen.status == status and seen.size == (size or seen.size)
 
         wait_for(f"status {status} of {volume_id}", fits)
 

@@ -28,8 +28,8 @@ def somebodys_file(directory: Path) -> tuple[Path, bytes]:
 
 def adopt(installation: Installation, file: Path) -> str:
     made = installation.client.adopt_volume("theirs", "az1", str(file))
-    wait_available("adopted volume", lambda: installation.client.volume(made["id"]))
-    return made["id"]
+    wait_available("adopted volume", lambda: installation.client.volume(made.id))
+    return made.id
 
 
 def test_a_file_is_adopted_replicated_failed_over_and_given_back(

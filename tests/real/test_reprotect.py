@@ -33,7 +33,7 @@ def test_every_refused_reprotect_says_what_to_do(installation: Installation, hos
     installation.alter("UPDATE attachments SET ended_at = CURRENT_TIMESTAMP WHERE id = ?", attachment)
 
     answer = group.raw_act("reprotect")
-    assert (answer.status_code, answer.content) == (200, b"")
+    assert (answer.status, answer.content) == (200, b"")
     group.wait_in_step()
     host.wait_acknowledged(100)
     host.pause()

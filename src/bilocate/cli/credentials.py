@@ -8,8 +8,6 @@ from pathlib import Path
 
 from bilocate.cli.errors import UsageProblem
 
-IDENTITY_SUFFIX = "/identity/v3"
-
 
 @dataclass(frozen=True)
 class Credentials:
@@ -22,12 +20,8 @@ class Credentials:
     project_id: str = ""
     user_domain: str = "Default"
     project_domain: str = "Default"
+    region: str = ""  # empty: the catalogue's first
     ca_file: Path | None = None  # whom an https address is trusted by; None: those usually trusted
-
-    @property
-    def service_address(self) -> str:
-        """The address below which the replication API lives: OS_AUTH_URL without its identity part."""
-        return self.auth_url.removesuffix(IDENTITY_SUFFIX)
 
 
 def find_credentials(state_dir: Path | None) -> Credentials:
@@ -76,5 +70,6 @@ def _from_values(values: Mapping[str, str]) -> Credentials:
         project_id=values.get("OS_PROJECT_ID", ""),
         user_domain=values.get("OS_USER_DOMAIN_NAME", "Default"),
         project_domain=values.get("OS_PROJECT_DOMAIN_NAME", "Default"),
+        region=values.get("OS_REGION_NAME", ""),
         ca_file=Path(values["OS_CACERT"]) if values.get("OS_CACERT") else None,
     )

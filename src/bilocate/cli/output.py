@@ -32,7 +32,7 @@ def err() -> Console:
 
 def print_json(value: object) -> None:
     """One JSON value on stdout, without colours or wrapping."""
-    print(json.dumps(value, indent=2, sort_keys=True))
+    print(json.dumps(value, indent=2, sort_keys=True, default=dict))  # what the client tells is a mapping
 
 
 def print_fields(item: Mapping[str, Any]) -> None:

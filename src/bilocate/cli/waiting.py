@@ -1,10 +1,8 @@
 """Waiting for what the API started: when is it done, how far is it, what went wrong."""
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, TypeVar
 
 from rich.progress import (
@@ -16,24 +14,46 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from bilocate.cli.client import Client, Group, Pair, Volume
+from bilocate.cli.client import Client, Pair
 from bilocate.cli.errors import CliError, NotFound
 from bilocate.cli.output import err
+from bilocate.client.waiting import (
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    PAUSE_GROWTH,
+    Outcome,
+    failure_of,
+    judge_available,
+    judge_failed_over,
+    judge_gone,
+    judge_in_step,
+    judge_reversed,
+    judge_settled,
+    judge_stopped,
+    state_of,
+)
 from bilocate.domain.geometry import GIB
 
-# The first looks come quickly (a failover takes a fraction of a second), later ones spare the controller.
-FIRST_PAUSE_SECONDS = 0.02
-LONGEST_PAUSE_SECONDS = 0.5
+__all__ = [
+    "Copied",
+    "Outcome",
+    "copied_of",
+    "failure_of",
+    "group_copied",
+    "judge_available",
+    "judge_failed_over",
+    "judge_gone",
+    "judge_in_step",
+    "judge_reversed",
+    "judge_settled",
+    "judge_stopped",
+    "pair_bytes",
+    "wait_gone",
+    "wait_until",
+]
+
 
 T = TypeVar("T")
-
-
-class Outcome(Enum):
-    """What one look at a thing says about the work on it."""
-
-    GOING = "going"
-    DONE = "done"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -69,11 +89,11 @@ def wait_until(
                 raise CliError(f"{what}: failed. {_why(seen)}")
             if time.monotonic() >= give_up:
                 raise CliError(
-                    f"{what}: not done after {timeout_seconds:g} s ({_state(seen)}). The work goes on; "
+                    f"{what}: not done after {timeout_seconds:g} s ({state_of(seen)}). The work goes on; "
                     "`bilocate status` shows where it stands."
                 )
             time.sleep(pause)
-            pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+            pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
 
 
 def wait_gone(what: str, look: Callable[[], Any], timeout_seconds: float) -> None:
@@ -86,65 +106,6 @@ def wait_gone(what: str, look: Callable[[], Any], timeout_seconds: float) -> Non
             return None
 
     wait_until(what, look_or_none, judge_gone, timeout_seconds)
-
-
-def judge_gone(seen: Any) -> Outcome:
-    """Done when nothing is there any more."""
-    if seen is None:
-        return Outcome.DONE
-    return Outcome.FAILED if str(seen["status"]).startswith("error") else Outcome.GOING
-
-
-def judge_available(seen: Volume | Pair | Group) -> Outcome:
-    """Done when a new thing may be used."""
-    status = str(seen["status"])
-    if status.startswith("error"):
-        return Outcome.FAILED
-    return Outcome.DONE if status in ("available", "in-use") else Outcome.GOING
-
-
-def judge_settled(seen: Group) -> Outcome:
-    """Done when nothing is under way on a group any more."""
-    status = str(seen["status"])
-    if status.startswith("error"):
-        return Outcome.FAILED
-    return Outcome.DONE if status in ("available", "failovered") else Outcome.GOING
-
-
-def judge_in_step(group: Group) -> Outcome:
-    """Done when both sites hold the same and every write goes to both (sync, reprotect)."""
-    if group["status"].startswith("error") or group.get("replication_status") == "error":
-        return Outcome.FAILED
-    in_step = group["status"] == "available" and group.get("replication_status") == "active"
-    return Outcome.DONE if in_step else Outcome.GOING
-
-
-def judge_stopped(group: Group) -> Outcome:
-    """Done when replication rests."""
-    if group["status"].startswith("error"):
-        return Outcome.FAILED
-    rests = group.get("replication_status") in ("active-stopped", "inactive", "error")
-    return Outcome.DONE if rests else Outcome.GOING
-
-
-def judge_failed_over(group: Group) -> Outcome:
-    """Done when the other site serves; a group that settled otherwise was put back as it was."""
-    if group["status"] == "failovered":
-        return Outcome.DONE
-    return Outcome.GOING if group["status"] == "failovering" else Outcome.FAILED
-
-
-def judge_reversed(old_primary: str) -> Callable[[Group], Outcome]:
-    """Done when the other site is primary and in step; a group that settled otherwise was put back."""
-
-    def judge(group: Group) -> Outcome:
-        if group["status"] == "reversing":
-            return Outcome.GOING
-        if group["status"] != "available" or group["priority_station"] == old_primary:
-            return Outcome.FAILED
-        return judge_in_step(group)
-
-    return judge
 
 
 def group_copied(client: Client, group_id: str) -> Copied | None:
@@ -163,14 +124,7 @@ def copied_of(pairs: Iterable[Pair]) -> Copied | None:
 
 def pair_bytes(pair: Pair) -> int:
     """The size of each of a pair's volumes, in bytes; 0 where the API does not tell."""
-    metadata = json.loads(pair.get("record_metadata") or "{}")
-    return int(metadata.get("volume_size") or 0) * GIB
-
-
-def failure_of(seen: Any) -> str:
-    """What the API tells of a failure, in brackets: its sentence, or at least its number."""
-    detail = seen and (seen.get("failure_message") or seen.get("failure_detail"))
-    return f" ({detail})" if detail else ""
+    return pair.size_gib * GIB
 
 
 def _bar() -> Progress:
@@ -191,14 +145,5 @@ def _show(bar: Progress, task: Any, copied: Copied | None) -> None:
         bar.update(task, total=copied.total_bytes, completed=copied.done_bytes)
 
 
-def _state(seen: Any) -> str:
-    if seen is None:
-        return "gone"
-    parts = [f"status {seen['status']}"]
-    if seen.get("replication_status"):
-        parts.append(f"replication_status {seen['replication_status']}")
-    return ", ".join(parts)
-
-
 def _why(seen: Any) -> str:
-    return f"It ended as {_state(seen)}{failure_of(seen)}. `bilocate status` says what to do."
+    return f"It ended as {state_of(seen)}{failure_of(seen)}. `bilocate status` says what to do."

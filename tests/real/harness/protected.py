@@ -15,6 +15,7 @@ from tests.real.harness.waiting import wait_for
 
 from bilocate.cli.client import Group, Volume
 from bilocate.cli.errors import CliError
+from bilocate.client.exchange import Answer, Request, Steps
 from bilocate.domain.geometry import GIB
 
 SIZE_GIB = 1
@@ -101,19 +102,24 @@ class Protected:
         """A verb is accepted."""
         self.installation.client.act(self.group_id, verb, value or None)
 
-    def raw_act(self, verb: str, **value: bool) -> httpx.Response:
+    def raw_act(self, verb: str, **value: bool) -> Answer:
         """A verb's answer as it is."""
         client = self.installation.client
         body = {f"os-{verb}-replication-consistency-group": value or None}
         path = f"os-vendor-replication-consistency-groups/{self.group_id}/action"
-        client.groups()  # whatever the token's age
-        return client._send("POST", path, body, None)
+
+        def steps() -> Steps[Answer]:
+            answer = yield Request("POST", path, body)
+            assert isinstance(answer, Answer)
+            return answer
+
+        return client.run(steps())
 
     def refusal(self, verb: str, **value: bool) -> str:
         """The message with which a verb is refused; it must be a 409."""
         answer = self.raw_act(verb, **value)
-        assert answer.status_code == 409, f"{verb} was answered {answer.status_code}: {answer.text}"
-        return str(answer.json()["conflictingRequest"]["message"])
+        assert answer.status == 409, f"{verb} was answered {answer.status}: {answer.content!r}"
+        return str((answer.json() or {})["conflictingRequest"]["message"])
 
     def connect(self, site: str, count: int = 2) -> list[str]:
         """Addresses of the first volumes at a site, for a host."""
