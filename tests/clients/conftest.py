@@ -31,19 +31,35 @@ class Shell:
         """The first admin's credentials."""
         return read_openrc(self.installation.layout.root / "openrc")
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the programs see: nothing of this process's own credentials and paths."""
+        mine = {key: value for key, value in os.environ.items() if key != "PYTHONPATH" and key[:3] != "OS_"}
+        return mine | self.openrc | {"HOME": str(self.home), "COLUMNS": "200"}
+
     def run(self, *words: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """One command, whatever its end."""
-        mine = {key: value for key, value in os.environ.items() if key != "PYTHONPATH" and key[:3] != "OS_"}
-        mine |= self.openrc | {"HOME": str(self.home), "COLUMNS": "200", **(environment or {})}
         program, *rest = words
         return subprocess.run(
             [self.programs / program, *rest],
-            env=mine,
+            env=self.environment | (environment or {}),
             cwd=self.home,
             capture_output=True,
             text=True,
             timeout=CLIENT_SECONDS,
             stdin=subprocess.DEVNULL,
+        )
+
+    def start(self, program: str, *words: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
+        """A program that stays, to be spoken to over its standard input and output."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [self.programs / program, *words],
+            env=environment,
+            cwd=self.home,
+            stdin=pipe,
+            stdout=pipe,
+            text=True,
         )
 
     def text(self, *words: str) -> str:
