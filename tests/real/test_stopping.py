@@ -18,8 +18,10 @@ import pytest
 from tests.postgres import new_database, own_server
 from tests.real.conftest import Tell
 from tests.real.harness.cluster import Cluster
+from tests.real.harness.door import Door
 from tests.real.harness.waiting import wait_for
 
+from bilocate.cli.credentials import find_credentials
 from bilocate.operations.verbs import all_verbs
 
 END_SECONDS = 10.0
@@ -40,6 +42,14 @@ def standing(tmp_path_factory: pytest.TempPathFactory, postgresql_server: str) -
         yield cluster
     finally:
         cluster.end()
+
+
+@pytest.fixture(scope="module")
+def door(standing: Cluster) -> Iterator[Door]:
+    """Of the controller that is told to stop."""
+    door = Door(standing.address("controller"), find_credentials(standing.layout.root))
+    yield door
+    door.close()
 
 
 @pytest.fixture
@@ -63,19 +73,6 @@ def ended_after(cluster: Cluster, name: str = "controller") -> float:
     return time.monotonic() - began
 
 
-def cluster_headers(cluster: Cluster) -> dict[str, str]:
-    """The first admin's, of the controller that stays."""
-    client = cluster.client_of("controller2")
-    if not client._token:
-        client.groups()
-    return {"X-Auth-Token": client._token}
-
-
-def volumes_path(cluster: Cluster) -> str:
-    cluster_headers(cluster)
-    return f"/v2/{cluster.client_of('controller2')._project_id}/volumes"
-
-
 def volume_body(site: str) -> dict[str, dict[str, object]]:
     return {"volume": {"size": 1, "availability_zone": site, "name": uuid.uuid4().hex}}
 
@@ -87,17 +84,17 @@ def wait_all_ended(cluster: Cluster) -> None:
 
 @pytest.mark.slow
 def test_under_load_every_call_that_was_taken_is_answered_and_operations_are_handed_on(
-    cluster: Cluster, tell: Tell
+    cluster: Cluster, door: Door, tell: Tell
 ) -> None:
     over, unanswered, answered = threading.Event(), list[str](), list[int]()
 
     def keep_calling() -> None:
-        with httpx.Client(timeout=30, trust_env=False, headers=cluster_headers(cluster)) as http:
+        with httpx.Client(timeout=30, trust_env=False, headers=door.headers) as http:
             while not over.is_set():
                 request_id = f"stopping-{uuid.uuid4().hex}"
                 try:
                     answer = http.post(
-                        cluster.address("controller") + volumes_path(cluster),
+                        door.address + door.volumes,
                         json=volume_body("az1"),
                         headers={"X-Request-Id": request_id},
                     )
@@ -127,17 +124,18 @@ def test_under_load_every_call_that_was_taken_is_answered_and_operations_are_han
 
 
 @pytest.mark.slow
-def test_503_with_retry_after_while_it_stops_and_the_call_in_flight_is_answered(cluster: Cluster) -> None:
+def test_503_with_retry_after_while_it_stops_and_the_call_in_flight_is_answered(
+    cluster: Cluster, door: Door
+) -> None:
     body = json.dumps(volume_body("az1")).encode()
-    with closing(half_a_call(cluster, body)) as call:
+    with closing(half_a_call(door, body)) as call:
         began = told_to_end(cluster)
-        refused = wait_for("refusal", lambda: refusal(cluster))
+        refused = wait_for("refusal", lambda: refusal(door))
         assert refused is not None
         assert int(refused.headers["Retry-After"]) > 0
         assert refused.headers["Connection"] == "close"
         assert refused.json()["serviceUnavailable"]["code"] == 503
-        ready = httpx.get(f"{cluster.address('controller')}/readyz?only=database", trust_env=False)
-        assert ready.status_code == 503
+        assert door.call("GET", "/readyz?only=database").status_code == 503
         call.send(body[HALF:])
         assert call.getresponse().status == 202
     cluster.wait_dead("controller")
@@ -146,8 +144,10 @@ def test_503_with_retry_after_while_it_stops_and_the_call_in_flight_is_answered(
 
 
 @pytest.mark.slow
-def test_an_operation_that_waits_for_a_site_is_handed_on_at_once(cluster: Cluster, tell: Tell) -> None:
-    volume_id = wait_for("an operation that waits", lambda: volume_that_waits(cluster))
+def test_an_operation_that_waits_for_a_site_is_handed_on_at_once(
+    cluster: Cluster, door: Door, tell: Tell
+) -> None:
+    volume_id = wait_for("an operation that waits", lambda: volume_that_waits(cluster, door))
     mine = "SELECT id, lease_owner, fence FROM operations WHERE target_id = ?"
     assert ended_after(cluster) <= END_SECONDS
     ended = time.monotonic()
@@ -168,11 +168,11 @@ def test_an_operation_that_waits_for_a_site_is_handed_on_at_once(cluster: Cluste
 
 
 @pytest.mark.slow
-def test_who_says_no_more_keeps_no_controller(cluster: Cluster) -> None:
+def test_who_says_no_more_keeps_no_controller(cluster: Cluster, door: Door) -> None:
     """Half a head, and half a body, which is answered: 503."""
-    half_head = socket.create_connection(address_of(cluster))
+    half_head = socket.create_connection(door.host_and_port)
     half_head.sendall(b"GET /v2/ HTTP/1.1\r\nX-Auth")
-    call = half_a_call(cluster, json.dumps(volume_body("az1")).encode())
+    call = half_a_call(door, json.dumps(volume_body("az1")).encode())
     with closing(half_head), closing(call):
         seconds = ended_after(cluster)
         assert seconds <= END_SECONDS
@@ -209,28 +209,22 @@ def test_a_database_that_is_away_keeps_no_controller_from_ending(tmp_path: Path)
 HALF = 10
 
 
-def address_of(cluster: Cluster) -> tuple[str, int]:
-    host, _, port = cluster.address("controller").partition("://")[2].rpartition(":")
-    return host, int(port)
-
-
-def half_a_call(cluster: Cluster, body: bytes) -> HTTPConnection:
+def half_a_call(door: Door, body: bytes) -> HTTPConnection:
     """Volumes' POST, in the controller's hands, without the end of its body."""
-    call = HTTPConnection(*address_of(cluster), timeout=20)
-    call.putrequest("POST", volumes_path(cluster))
-    for name, value in {**cluster_headers(cluster), "Content-Length": str(len(body))}.items():
+    call = HTTPConnection(*door.host_and_port, timeout=20)
+    call.putrequest("POST", door.volumes)
+    for name, value in {**door.headers, "Content-Length": str(len(body))}.items():
         call.putheader(name, value)
     call.endheaders(body[:HALF])
     # What came later has been answered.
-    assert httpx.get(f"{cluster.address('controller')}/healthz", trust_env=False).status_code == 200
+    assert door.call("GET", "/healthz").status_code == 200
     return call
 
 
-def volume_that_waits(cluster: Cluster) -> str | None:
+def volume_that_waits(cluster: Cluster, door: Door) -> str | None:
     """A volume at az2, which has stopped before it has made it; None when it was too fast."""
     cluster.thaw("az2")
-    address = cluster.address("controller") + volumes_path(cluster)
-    made = httpx.post(address, json=volume_body("az2"), headers=cluster_headers(cluster), trust_env=False)
+    made = door.call("POST", "volumes", json=volume_body("az2"))
     cluster.freeze("az2")
     assert made.status_code == 202, made.text
     volume_id = str(made.json()["volume"]["id"])
@@ -238,11 +232,7 @@ def volume_that_waits(cluster: Cluster) -> str | None:
     return volume_id if cluster.query(under_way, volume_id) else None
 
 
-def refusal(cluster: Cluster) -> httpx.Response | None:
+def refusal(door: Door) -> httpx.Response | None:
     """The answer to a new call, once it is none."""
-    answer = httpx.get(
-        cluster.address("controller") + volumes_path(cluster),
-        headers=cluster_headers(cluster),
-        trust_env=False,
-    )
+    answer = door.call("GET", "volumes")
     return answer if answer.status_code == 503 else None
