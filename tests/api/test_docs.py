@@ -8,7 +8,7 @@ import pytest
 from bilocate.api import codes, wire, wire_volumes
 from bilocate.api.codes import EVS_CODES, FAILURE_CODES, NAMES
 from bilocate.api.identity.routes import NOT_YET
-from bilocate.api.not_yet import PATHS
+from bilocate.api.not_yet import NONE_OF, PATHS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 
@@ -28,6 +28,7 @@ WORDS = [
     *wire_volumes.VOLUME_SOURCES_NOT_YET,
     *NOT_YET,
     *(path.replace("{rest:path}", "").strip("/") for _, path, _ in PATHS),
+    *(path.removesuffix("/detail") for _, path, _, _ in NONE_OF),
 ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.api.harness import GROUPS, PAIRS, URL, Api, error_of
 
 from bilocate.api.app import build_app
-from bilocate.api.not_yet import PATHS
+from bilocate.api.not_yet import NONE_OF, PATHS
 from bilocate.config import KeyFileError
 
 pytestmark = pytest.mark.anyio
@@ -209,14 +209,26 @@ async def test_413_for_a_body_that_is_too_large(door: Api) -> None:
 
 @pytest.mark.parametrize(("only", "path", "what"), PATHS)
 async def test_501_for_what_is_not_there_yet(door: Api, only: str, path: str, what: str) -> None:
-    filled = (
-        path.format(id="x", key="y", rest="z") if "{rest" not in path else path.replace("{rest:path}", "z")
-    )
+    filled = path.replace("{rest:path}", "z").replace("{id}", "x")
     response = await door.call("GET", filled, version=only or "v2")
     assert response.status_code == 501
     error = error_of(response)
     assert error["name"] == "notImplemented"
     assert what in error["message"]
+
+
+@pytest.mark.parametrize(("only", "path", "key", "what"), NONE_OF)
+async def test_what_there_can_be_none_of_is_an_empty_list(
+    door: Api, only: str, path: str, key: str, what: str
+) -> None:
+    listed = await door.call("GET", path, version=only or "v2")
+    assert (listed.status_code, listed.json()) == (200, {key: []})
+    made = await door.call("POST", path, {key: {}}, version=only or "v2")
+    assert made.status_code == 501
+    assert what in error_of(made)["message"]
+    one = await door.call("GET", f"{path.removesuffix('/detail')}/some-id", version=only or "v2")
+    assert one.status_code == 404
+    assert what in error_of(one)["message"]
 
 
 async def test_503_while_shutting_down_and_when_too_many_ask(api: Api) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.api.conftest import World
 from tests.api.harness import URL, Api, error_of
+from tests.api.test_identity import add_user
 
 pytestmark = pytest.mark.anyio
 CONNECT, DISCONNECT = "os-initialize_connection", "os-terminate_connection"
@@ -268,6 +269,25 @@ async def test_zones_types_and_limits(world: World) -> None:
     assert (await api.call("GET", "types/gold")).status_code == 404
     limits = (await api.call("GET", "limits")).json()["limits"]["absolute"]
     assert (limits["totalVolumesUsed"], limits["totalGigabytesUsed"]) == (1, 1)
+
+
+async def test_services_are_the_sites_agents_and_told_to_admins(world: World) -> None:
+    api = world.api
+    world.fake.agents["az2"].up = False
+    for site in ("az1", "az2"):
+        await api.parts.operations.observer.fresh(site)
+
+    async def told(query: str = "") -> list[tuple[str, str, str]]:
+        listed = (await api.call("GET", f"os-services{query}")).json()["services"]
+        assert all((each["zone"], each["status"]) == (each["host"], "enabled") for each in listed)
+        return [(each["binary"], each["host"], each["state"]) for each in listed]
+
+    both = [("bilocate-site", "az1", "up"), ("bilocate-site", "az2", "down")]
+    assert await told() == both
+    assert await told("?host=az2&binary=bilocate-site") == both[1:]
+    assert await told("?binary=cinder-backup") == []
+    member = await add_user(api, "ada", "member")
+    assert (await api.call("GET", "os-services", token=member)).status_code == 403
 
 
 async def test_the_summary_of_a_project(world: World) -> None:

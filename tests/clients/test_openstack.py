@@ -77,6 +77,13 @@ def test_limits_quotas_and_the_summary_are_shown(shell: Shell) -> None:
     assert set(shell.json("volume", "summary")) >= {"Total Count", "Total Size"}
 
 
+def test_what_there_can_be_none_of_is_listed_as_nothing(shell: Shell) -> None:
+    assert shell.json("volume", "snapshot", "list") == []
+    assert shell.json("volume", "backup", "list") == []
+    services = shell.json("volume", "service", "list")
+    assert {(row["Host"], row["State"]) for row in services} == {("az1", "up"), ("az2", "up")}
+
+
 def test_an_attachment_with_its_hosts_connector(shell: Shell) -> None:
     volume = shell.json("volume", "create", "attached", "--size", "1", "--availability-zone", "az1")
     shell.settled(volume["id"], status="available")

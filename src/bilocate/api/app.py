@@ -13,6 +13,7 @@ from bilocate.api import (
     groups,
     manage,
     metadata,
+    not_yet,
     pairs,
     quotas,
     tags,
@@ -30,7 +31,6 @@ from bilocate.api.identity.passwords import Passwords
 from bilocate.api.identity.routes import Identity, identity_routes
 from bilocate.api.internal import internal_routes
 from bilocate.api.metrics import Metrics
-from bilocate.api.not_yet import ANY_METHOD, PATHS, refuse
 from bilocate.api.resource import Resource
 from bilocate.api.versions import version_routes
 from bilocate.config import read_proxy_secret
@@ -51,6 +51,7 @@ VOLUMES: Paths = {
     "volumes/{id}/action": {"POST": volume_actions.act},
     "os-volume-manage": {"POST": manage.adopt},
     "os-availability-zone": {"GET": catalogue.zones},
+    "os-services": {"GET": catalogue.services},
     "types": {"GET": catalogue.types},
     "types/{id}": {"GET": catalogue.volume_type},
     "limits": {"GET": catalogue.limits},
@@ -110,13 +111,10 @@ def build_app(parts: Parts, passwords: Passwords) -> Gate:
 
 
 def _project_routes(parts: Parts, version: str, paths: Paths) -> list[BaseRoute]:
-    later: Paths = {
-        path: dict.fromkeys(ANY_METHOD, refuse(what)) for only, path, what in PATHS if only in ("", version)
-    }
     # What is unknown in a project is told only to whoever may look into that project.
-    rest: Paths = {"{rest:path}": dict.fromkeys(ANY_METHOD, _unknown_in_project)}
+    rest: Paths = {"{rest:path}": dict.fromkeys(not_yet.ANY_METHOD, _unknown_in_project)}
     found: list[BaseRoute] = []
-    for path, methods in {**paths, **later, **rest}.items():
+    for path, methods in {**paths, **not_yet.paths(version), **rest}.items():
         full = f"/{version}/{{project_id}}/{path}"
         found.append(Route(full, Resource(parts, version, full, methods)))
     return found

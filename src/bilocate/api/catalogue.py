@@ -1,9 +1,10 @@
-"""What a client asks before it makes a volume: zones, types, limits."""
+"""What a client asks before it makes a volume: zones, services, types, limits."""
 
 from starlette.responses import JSONResponse, Response
 
 from bilocate.api import wire_volumes as wire
 from bilocate.api.context import Call
+from bilocate.api.identity.access import require_admin
 from bilocate.domain.errors_operations import NotFound
 from bilocate.operations.quotas import limits_of, used_by
 
@@ -13,6 +14,18 @@ async def zones(call: Call) -> Response:
     observer = call.parts.operations.observer
     sites = [(site, observer.last(site).answered) for site in sorted(call.parts.config.sites)]
     return JSONResponse(wire.zones(sites))
+
+
+async def services(call: Call) -> Response:
+    """GET os-services, for admins: the sites' agents, up while they answer."""
+    require_admin(call.caller)
+    observer, asked = call.parts.operations.observer, call.request.query_params
+    sites = [
+        (site, observer.last(site).answered)
+        for site in sorted(call.parts.config.sites)
+        if asked.get("host", site) == site and asked.get("binary", wire.AGENT) == wire.AGENT
+    ]
+    return JSONResponse(wire.services(sites))
 
 
 async def types(call: Call) -> Response:

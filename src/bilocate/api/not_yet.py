@@ -1,11 +1,14 @@
-"""Calls of the API that this release does not have. They answer 501 and say so; everything unknown is 404."""
+"""Calls of the API that this release does not have. They answer 501 and say so; everything unknown is 404.
 
-from collections.abc import Sequence
+Where clients list things of which there can be none here, the list is empty and one of them is 404, as they expect.
+"""
 
-from starlette.responses import Response
+from collections.abc import Mapping, Sequence
 
-from bilocate.api.codes import not_yet
-from bilocate.api.context import Call
+from starlette.responses import JSONResponse, Response
+
+from bilocate.api.codes import Problem, not_yet
+from bilocate.api.context import Call, Handler
 
 ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -14,27 +17,37 @@ PATHS: Sequence[tuple[str, str, str]] = (
     ("", "volumes/{id}/encryption", "encrypted volumes"),
     ("", "os-quota-class-sets/{id}", "quotas of classes"),
     ("", "os-vendor-tags/{rest:path}", "tags of anything but volumes, and looking for volumes by tags"),
-    ("", "snapshots", "snapshots"),
-    ("", "snapshots/{rest:path}", "snapshots"),
-    ("", "backups", "backups"),
-    ("", "backups/{rest:path}", "backups"),
-    ("", "os-volume-transfer", "volume transfers"),
-    ("", "os-volume-transfer/{rest:path}", "volume transfers"),
-    ("", "os-services", "the list of services"),
-    ("", "extensions", "the list of extensions"),
-    ("", "qos-specs", "quality-of-service specifications"),
-    ("", "qos-specs/{rest:path}", "quality-of-service specifications"),
-    ("v3", "groups", "generic volume groups"),
-    ("v3", "groups/{rest:path}", "generic volume groups"),
-    ("v3", "group_types", "generic volume groups"),
-    ("v3", "messages", "user messages"),
-    ("v3", "messages/{rest:path}", "user messages"),
+)
+# (version or "" for both, path below the project, the list's key, what it is)
+NONE_OF: Sequence[tuple[str, str, str, str]] = (
+    ("", "snapshots", "snapshots", "snapshots"),
+    ("", "snapshots/detail", "snapshots", "snapshots"),
+    ("", "backups", "backups", "backups"),
+    ("", "backups/detail", "backups", "backups"),
+    ("", "os-volume-transfer", "transfers", "volume transfers"),
+    ("", "os-volume-transfer/detail", "transfers", "volume transfers"),
+    ("", "qos-specs", "qos_specs", "quality-of-service specifications"),
+    ("", "extensions", "extensions", "extensions"),
+    ("v3", "groups", "groups", "generic volume groups"),
+    ("v3", "groups/detail", "groups", "generic volume groups"),
+    ("v3", "group_types", "group_types", "generic volume groups"),
+    ("v3", "messages", "messages", "user messages"),
 )
 
 
-def refuse(what: str) -> "_Refusal":
-    """A handler that says it."""
-    return _Refusal(what)
+def paths(version: str) -> Mapping[str, Mapping[str, Handler]]:
+    """All of them below a project of this version, each with a handler for every method."""
+    lists = [kind for kind in NONE_OF if kind[0] in ("", version)]
+    found = {path: _refused(what) for only, path, what in PATHS if only in ("", version)}
+    found |= {path: {**_refused(what), "GET": _EmptyList(key)} for _, path, key, what in lists}
+    # After all others, for the first route that fits is taken.
+    single = [(path, what) for _, path, _, what in lists if not path.endswith("/detail")]
+    found |= {f"{path}/{{rest:path}}": {**_refused(what), "GET": _Nobody(what)} for path, what in single}
+    return found
+
+
+def _refused(what: str) -> dict[str, Handler]:
+    return dict.fromkeys(ANY_METHOD, _Refusal(what))
 
 
 class _Refusal:
@@ -43,3 +56,19 @@ class _Refusal:
 
     async def __call__(self, call: Call) -> Response:
         raise not_yet(self._what)
+
+
+class _EmptyList:
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    async def __call__(self, call: Call) -> Response:
+        return JSONResponse({self._key: []})
+
+
+class _Nobody:
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    async def __call__(self, call: Call) -> Response:
+        raise Problem(404, f"there are no {self._what} in this release: docs/api.md lists what there is")

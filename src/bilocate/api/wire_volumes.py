@@ -16,6 +16,7 @@ from bilocate.operations.quotas import Resource
 from bilocate.store.models import Attachment, AttachmentKind, AttachmentStatus, Volume
 
 VOLUME_KEY, VOLUMES_KEY = "volume", "volumes"
+AGENT = "bilocate-site"  # the name of the program, where services are listed
 DEFAULT_TYPE = "standard"
 DEFAULT_TYPE_ID = "0f5a31b5-6f0b-4b7e-9a5c-2a1a8f0c7d11"  # the same in every installation
 CONNECTOR_BYTES_MAX = 4096  # it is kept with the connection
@@ -138,6 +139,23 @@ def zones(sites: Sequence[tuple[str, bool]]) -> Json:
     """The sites, and whether each can be used now."""
     found = [{"zoneName": site, "zoneState": {"available": answers}} for site, answers in sites]
     return {"availabilityZoneInfo": found}
+
+
+def services(sites: Sequence[tuple[str, bool]]) -> Json:
+    """The sites' agents as services: `host` is what adoption calls so too."""
+    found = [
+        {
+            "binary": AGENT,
+            "host": site,
+            "zone": site,
+            "status": "enabled",
+            "state": "up" if answers else "down",
+            "updated_at": None,
+            "disabled_reason": None,
+        }
+        for site, answers in sites
+    ]
+    return {"services": found}
 
 
 def volume_type() -> Json:
