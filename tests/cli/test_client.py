@@ -66,6 +66,37 @@ def test_the_project_is_found_by_its_name(api: FakeApi, monkeypatch: pytest.Monk
     assert scope == {"project": {"name": "admin", "domain": {"name": "Default"}}}
 
 
+def test_the_words_of_an_openrc_for_a_keystone_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its domains come as ids, its address without a version, and a token may take the password's place."""
+    words = {
+        "OS_AUTH_URL": "https://keystone.test/identity",
+        "OS_TOKEN": "t0ken",
+        "OS_PROJECT_NAME": "shop",
+        "OS_USER_DOMAIN_ID": "default",
+        "OS_PROJECT_DOMAIN_ID": "default",
+        "OS_REGION_NAME": "two",
+        "OS_INTERFACE": "internal",
+        "OS_USERNAME": "",
+    }
+    for name in ("OS_PASSWORD", "OS_PROJECT_ID", "OS_CACERT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in words.items():
+        monkeypatch.setenv(name, value)
+    found = find_credentials(None)
+    assert found.tokens_url == "https://keystone.test/identity/v3/auth/tokens"
+    assert (found.region, found.interface) == ("two", "internal")
+    scope = {"project": {"name": "shop", "domain": {"id": "default"}}}
+    assert found.body()["auth"] == {
+        "identity": {"methods": ["token"], "token": {"id": "t0ken"}},
+        "scope": scope,
+    }
+    assert "t0ken" not in repr(found)
+    monkeypatch.setenv("OS_PASSWORD", "p")
+    monkeypatch.setenv("OS_USERNAME", "ada")
+    user = {"name": "ada", "password": "p", "domain": {"id": "default"}}
+    assert find_credentials(None).body()["auth"]["identity"]["password"] == {"user": user}
+
+
 def test_a_proxy_in_the_environment_is_not_asked(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with Client(find_credentials(None)) as client:

@@ -80,7 +80,10 @@ def identity(service_type: str = "evs", **asked: list[str]) -> Callable[[httpx.R
     return answer
 
 
-@pytest.mark.parametrize("auth_url", ["https://keystone.test:5000/v3", "https://keystone.test/identity/v3/"])
+@pytest.mark.parametrize(
+    "auth_url",
+    ["https://keystone.test:5000/v3", "https://keystone.test/identity/v3/", "https://keystone.test"],
+)
 @pytest.mark.parametrize(
     ("choice", "port"),
     [({}, 8776), ({"region": "two"}, 8777), ({"region": "two", "interface": "internal"}, 8877)],

@@ -6,7 +6,6 @@ from bilocate.cli.credentials import Credentials
 from bilocate.cli.errors import ApiError, CliError, Conflict, NotFound, OutOfReach, UsageProblem
 from bilocate.client import client as calls
 from bilocate.client import errors
-from bilocate.client.access import Login
 from bilocate.client.exchange import Steps
 from bilocate.client.resources import Group, Pair, Volume
 from bilocate.tls import client_context
@@ -22,17 +21,7 @@ class Client(calls.Client):
     def __init__(
         self, credentials: Credentials, timeout_seconds: float = calls.REQUEST_TIMEOUT_SECONDS
     ) -> None:
-        login = Login(
-            credentials.auth_url,
-            credentials.username,
-            credentials.password,
-            project_name=credentials.project_name,
-            project_id=credentials.project_id,
-            user_domain=credentials.user_domain,
-            project_domain=credentials.project_domain,
-            region=credentials.region,
-        )
-        super().__init__(login, timeout_seconds, client_context(credentials.ca_file))
+        super().__init__(credentials, timeout_seconds, client_context(credentials.ca_file))
         self.credentials = credentials
 
     def run(self, steps: Steps[T]) -> T:

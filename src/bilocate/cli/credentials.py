@@ -3,24 +3,17 @@
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from bilocate.cli.errors import UsageProblem
+from bilocate.client import Login
 
 
 @dataclass(frozen=True)
-class Credentials:
-    """What the identity service wants to know. The password never appears in a representation."""
+class Credentials(Login):
+    """What the identity service wants to know. No secret appears in a representation."""
 
-    auth_url: str
-    username: str
-    password: str = field(repr=False)
-    project_name: str = ""
-    project_id: str = ""
-    user_domain: str = "Default"
-    project_domain: str = "Default"
-    region: str = ""  # empty: the catalogue's first
     ca_file: Path | None = None  # whom an https address is trusted by; None: those usually trusted
 
 
@@ -34,7 +27,8 @@ def find_credentials(state_dir: Path | None) -> Credentials:
     else:
         openrc = state_dir / "openrc"
         source, values = str(openrc), read_openrc(openrc)
-    missing = [name for name in ("OS_AUTH_URL", "OS_USERNAME", "OS_PASSWORD") if not values.get(name)]
+    needed = ["OS_AUTH_URL"] if values.get("OS_TOKEN") else ["OS_AUTH_URL", "OS_USERNAME", "OS_PASSWORD"]
+    missing = [name for name in needed if not values.get(name)]
     if not (values.get("OS_PROJECT_ID") or values.get("OS_PROJECT_NAME")):
         missing.append("OS_PROJECT_NAME")
     if missing:
@@ -62,14 +56,21 @@ def read_openrc(path: Path) -> dict[str, str]:
 
 
 def _from_values(values: Mapping[str, str]) -> Credentials:
+    def word(name: str, otherwise: str = "") -> str:
+        return values.get(name) or otherwise  # `openstack` takes an empty one for none, too
+
     return Credentials(
-        auth_url=values["OS_AUTH_URL"].rstrip("/"),
-        username=values["OS_USERNAME"],
-        password=values["OS_PASSWORD"],
-        project_name=values.get("OS_PROJECT_NAME", ""),
-        project_id=values.get("OS_PROJECT_ID", ""),
-        user_domain=values.get("OS_USER_DOMAIN_NAME", "Default"),
-        project_domain=values.get("OS_PROJECT_DOMAIN_NAME", "Default"),
-        region=values.get("OS_REGION_NAME", ""),
-        ca_file=Path(values["OS_CACERT"]) if values.get("OS_CACERT") else None,
+        auth_url=word("OS_AUTH_URL"),
+        username=word("OS_USERNAME"),
+        password=word("OS_PASSWORD"),
+        token="" if word("OS_PASSWORD") else word("OS_TOKEN"),
+        project_name=word("OS_PROJECT_NAME"),
+        project_id=word("OS_PROJECT_ID"),
+        user_domain=word("OS_USER_DOMAIN_NAME", "Default"),
+        project_domain=word("OS_PROJECT_DOMAIN_NAME", "Default"),
+        user_domain_id=word("OS_USER_DOMAIN_ID"),
+        project_domain_id=word("OS_PROJECT_DOMAIN_ID"),
+        region=word("OS_REGION_NAME"),
+        interface=word("OS_INTERFACE", "public"),
+        ca_file=Path(word("OS_CACERT")) if word("OS_CACERT") else None,
     )

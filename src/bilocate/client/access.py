@@ -31,8 +31,8 @@ class Access(Protocol):
 class Login:
     """Who asks. Either a user with a password, or a token from elsewhere; secrets are in no representation.
 
-    `auth_url` is the identity service's, of version 3. Its catalogue says where Bilocate is: `region` and `interface`
-    choose where it names several addresses.
+    `auth_url` is the identity service's, with its version (/v3) or without. Its catalogue says where Bilocate is:
+    `region` and `interface` choose where it names several addresses. A domain's id counts more than its name.
     """
 
     auth_url: str
@@ -43,21 +43,37 @@ class Login:
     project_id: str = ""
     user_domain: str = "Default"
     project_domain: str = "Default"
+    user_domain_id: str = ""
+    project_domain_id: str = ""
     region: str = ""
     interface: str = "public"
+
+    @property
+    def tokens_url(self) -> str:
+        """Where tokens are given."""
+        root = self.auth_url.rstrip("/")
+        return f"{root}/auth/tokens" if root.endswith("/v3") else f"{root}/v3/auth/tokens"
 
     def body(self) -> Json:
         """The request for a token of the project."""
         project: Json = {"id": self.project_id}
         if not self.project_id:
-            project = {"name": self.project_name, "domain": {"name": self.project_domain}}
+            project = {
+                "name": self.project_name,
+                "domain": _domain(self.project_domain_id, self.project_domain),
+            }
         return {"auth": {"identity": self._identity(), "scope": {"project": project}}}
 
     def _identity(self) -> Json:
         if self.token:
             return {"methods": ["token"], "token": {"id": self.token}}
-        user = {"name": self.username, "password": self.password, "domain": {"name": self.user_domain}}
+        domain = _domain(self.user_domain_id, self.user_domain)
+        user = {"name": self.username, "password": self.password, "domain": domain}
         return {"methods": ["password"], "password": {"user": user}}
+
+
+def _domain(domain_id: str, name: str) -> Json:
+    return {"id": domain_id} if domain_id else {"name": name}
 
 
 def access_of(given: Login | Access) -> Access:
@@ -70,7 +86,6 @@ class LoginAccess:
 
     def __init__(self, login: Login) -> None:
         self._login = login
-        self._auth_url = login.auth_url.rstrip("/")
         self._token = ""
         self._project_id = login.project_id
         self._service = ""  # known once there is a token, for it comes with the catalogue
@@ -104,14 +119,16 @@ class LoginAccess:
         return (yield from _tried(wire, self._service, request.method in READS, attempts))
 
     def _log_in(self) -> WireSteps[None]:
-        url = f"{self._auth_url}/auth/tokens"
-        wire = Wire("POST", url, {"Accept": "application/json"}, self._login.body())
-        answer = yield from _tried(wire, self._auth_url, True, ATTEMPTS)  # a token more does no harm
+        login = self._login
+        wire = Wire("POST", login.tokens_url, {"Accept": "application/json"}, login.body())
+        answer = yield from _tried(wire, login.auth_url, True, ATTEMPTS)  # a token more does no harm
         told = answer.object().get("token") or {}
         token = answer.headers.get("x-subject-token", "")
         if not token:
-            raise NotTheApi(f"{self._auth_url} answered without a token: is it an identity v3 address?")
-        self._service = _service_in(told.get("catalog") or [], self._login)
+            raise NotTheApi(
+                f"{login.auth_url} answered without a token: is it an identity service's address?"
+            )
+        self._service = _service_in(told.get("catalog") or [], login)
         self._project_id = self._project_id or str(told["project"]["id"])
         self._token = token
 
