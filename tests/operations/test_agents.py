@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from anyio._backends import _asyncio as anyio_asyncio
 from tests.operations.place import QUICK, SETTINGS
 
 from bilocate.domain.errors_operations import (
@@ -91,6 +92,21 @@ def test_a_connection_that_the_agent_had_just_closed_is_opened_anew() -> None:
             await agents.health("az1")
 
     with_agent([answer(200, {}), None, answer(200, {"site": "az1"}), None, None], work)
+
+
+def test_a_connection_that_ended_as_it_began_is_an_agent_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """uvloop has closed it already when the HTTP library asks for its socket, and is told that there is none."""
+
+    async def work(agents: AgentClient, asked: list[bytes]) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(anyio_asyncio.SocketStream, "_raw_socket", None)
+            with pytest.raises(AgentUnavailable, match="ended as it began"):
+                await agents.health("az1")
+        assert await agents.health("az1") == {"site": "az1"}
+
+    with_agent([answer(200, {"site": "az1"})], work)
 
 
 def test_nobody_there_is_told_at_once_and_silence_in_time() -> None:

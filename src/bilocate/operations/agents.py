@@ -193,6 +193,9 @@ async def _exchange(site: str, client: httpx.AsyncClient, request: httpx.Request
         if error.__cause__ is not None and error.__cause__.__context__ is not None:
             raise AgentNonsense(site, f"no HTTP: {error}") from error
         raise
+    except AttributeError as error:
+        # The HTTP library asks a new connection for its socket, and uvloop has none of what has ended meanwhile.
+        raise httpx.ConnectError("the connection ended as it began") from error
     try:
         await answer.aread()
     except httpx.DecodingError as error:

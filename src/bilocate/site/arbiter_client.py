@@ -23,6 +23,16 @@ log = structlog.get_logger(__name__)
 
 # An answer is some 200 bytes; whatever is longer is none.
 _ANSWER_BYTES_MAX = 64 * 1024
+# A call that ended without a whole answer. AttributeError: the HTTP library asks a new connection for its socket, and
+# uvloop has none of what has ended meanwhile.
+_NO_ANSWER = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    OSError,
+    RuntimeError,
+    AttributeError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +126,7 @@ class ArbiterClient:
                     if len(content) > _ANSWER_BYTES_MAX:
                         raise httpx.DecodingError("the answer is too long")
                 return _Reply(url, response.status_code, bytes(content))
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, RuntimeError) as error:
+        except _NO_ANSWER as error:
             log.warning("controller_unreachable", controller=url, error=repr(error))
             self._go_on(url)
             return None

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from anyio._backends import _asyncio as anyio_asyncio
 
 from bilocate.domain.arbiter import Call, Refusal, Row, RowState
 from bilocate.site.arbiter_client import ArbiterClient, ArbiterSettings
@@ -234,3 +235,16 @@ async def test_announce_goes_on_until_it_is_answered() -> None:
 def test_a_controller_is_needed() -> None:
     with pytest.raises(ValueError, match="controller"):
         ArbiterClient([], "t")
+
+
+async def test_an_announcement_outlives_a_connection_that_ended_as_it_began(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """uvloop has closed it already when the HTTP library asks for its socket, and is told that there is none."""
+    async with controller() as it, client(it) as asking:
+        with monkeypatch.context() as patched:
+            patched.setattr(anyio_asyncio.SocketStream, "_raw_socket", None)
+            announcing = asyncio.create_task(asking.announce("az1", "i", "b"))
+            await asyncio.wait([announcing], timeout=0.1)
+            assert not announcing.done()
+        await asyncio.wait_for(announcing, 5)
