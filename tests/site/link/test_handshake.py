@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 
 from bilocate.site.link import Claim, HandshakeRefused, LinkSettings
 from bilocate.site.link import handshake as hs
+from bilocate.site.link.connection import DialerConnection
 
 pytestmark = pytest.mark.anyio
 
@@ -219,6 +221,34 @@ async def test_a_listener_that_says_nothing_does_not_hold_the_dialer(
     assert "took longer" in dialer.error
     dialer.stop()
     silent.close()
+
+
+async def test_a_try_that_was_given_up_as_it_connected_leaves_nothing_behind(
+    world: Any, wait: Any, owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process hung as the connection was made. The loop closes that without a word to its protocol, whose timer
+    would later speak into a closed connection."""
+    loop = asyncio.get_running_loop()
+    complaints: list[object] = []
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    settings = LinkSettings(connect_seconds=0.02, handshake_seconds=0.1)
+    made = DialerConnection.connection_made
+    timers: list[asyncio.TimerHandle] = []
+
+    def hang(connection: DialerConnection, transport: asyncio.BaseTransport) -> None:
+        made(connection, transport)
+        time.sleep(2 * settings.connect_seconds)
+        assert connection._timeout is not None
+        timers.append(connection._timeout)
+
+    monkeypatch.setattr(DialerConnection, "connection_made", hang)
+    listener = await world.listen(owner().own)
+    dialer = world.dial(listener.address, owner().own, settings=settings)
+    await wait(lambda: dialer.error)
+    assert "no connection within" in dialer.error
+    dialer.stop()
+    await wait(lambda: loop.time() > timers[-1].when() + 0.05)
+    assert complaints == []
 
 
 async def test_a_thousand_half_open_connections_are_bounded(world: Any, wait: Any, owner: Any) -> None:

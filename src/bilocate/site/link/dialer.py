@@ -106,8 +106,12 @@ class Dialer:
                     await loop.create_unix_connection(lambda: connection, self.address)
                 else:
                     await loop.create_connection(lambda: connection, *self.address)
-        except TimeoutError:
-            raise TimeoutError(f"no connection within {settings.connect_seconds:g} s") from None
+        except BaseException as error:
+            # It may have been made in the last moment: then the loop has closed it without a word to it.
+            connection.give_up()
+            if isinstance(error, TimeoutError):
+                raise TimeoutError(f"no connection within {settings.connect_seconds:g} s") from None
+            raise
         self._trying = connection
         try:
             await handshake  # the connection has a timer of its own
