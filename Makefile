@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: install demo test test-long lint test-fast system-packages bench sim soak branches mutations clean
+.PHONY: install demo test test-long lint test-fast system-packages bench sim soak branches mutations torture clean
 
 install: $(VENV)/.installed
 demo: install
@@ -66,6 +66,10 @@ branches: $(VENV)/.installed-dev
 # Each rule broken on purpose in a copy: who notices?
 mutations: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.replication.mutations
+
+# The real daemons under kill -9, SIGSTOP and cut links: make torture MINUTES=30; one seed again: make torture MINUTES=0 SEED=17
+torture: $(VENV)/.installed-dev system-packages
+	$(BIN)/python -m tests.torture --minutes $(MINUTES) $(if $(filter command,$(origin SEED)),--seed $(SEED))
 
 # Against QEMU's mirror, nbdkit and qemu-nbd; about an hour. BENCH_ARGS=--quick takes two minutes.
 bench: install

@@ -21,7 +21,7 @@ from bilocate.cli.credentials import find_credentials
 from bilocate.cli.installation import free_ports
 from bilocate.cli.layout import CONTROLLER, Layout
 from bilocate.cli.processes import Daemon
-from bilocate.config import load_controller_config
+from bilocate.config import load_controller_config, load_site_config
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,19 @@ class ClusterLayout(Layout):
 
 
 class Cluster(Installation):
-    """`controllers` of them on the database at `url`; agents are given all their addresses, in this order."""
+    """`controllers` of them on the database at `url`; agents are given all their addresses, in this order.
+
+    With `wired` agents reach each controller over a wire of its own."""
 
     def __init__(
-        self, root: Path, url: str, controllers: int = 2, settings: Mapping[str, str] | None = None
+        self,
+        root: Path,
+        url: str,
+        controllers: int = 2,
+        settings: Mapping[str, str] | None = None,
+        wired: bool = False,
     ) -> None:
-        super().__init__(root, settings=settings)
+        super().__init__(root, wired, settings)
         self.layout = ClusterLayout.of(root)
         self.url = url
         self.controllers = [CONTROLLER, *(f"{CONTROLLER}{number}" for number in range(2, controllers + 1))]
@@ -56,9 +63,11 @@ class Cluster(Installation):
                 f"\nport = {port}\n", f"\nport = {other}\n", 1
             )
             self.layout.config(name).write_text(config)
-        addresses = ", ".join(f'"{self.address(name)}"' for name in self.controllers)
         for site in SITES:
-            self.replace(site, f'["http://127.0.0.1:{port}"]', f"[{addresses}]")
+            (first_url,) = load_site_config(self.layout.config(site)).controller_urls
+            others = [self._way(site, name) for name in self.controllers[1:]]
+            urls = ", ".join(f'"{url}"' for url in (first_url, *others))
+            self.replace(site, f'["{first_url}"]', f"[{urls}]")
 
     @property
     def names(self) -> list[str]:
@@ -137,6 +146,13 @@ class Cluster(Installation):
         """SIGCONT for a process that has stopped itself."""
         os.kill(self.pid(name), signal.SIGCONT)
         self._stopped.discard(name)
+
+    def _way(self, site: str, name: str) -> str:
+        """The address at which a site's agent finds a controller other than the first."""
+        if self.wires is None:
+            return self.address(name)
+        api = load_controller_config(self.layout.config(name)).api
+        return f"http://127.0.0.1:{self._wire(self.wires, f'api {site} {name}', (api.host, api.port)).port}"
 
     def _connection(self) -> psycopg.Connection[dict[str, Any]]:
         plain = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)

@@ -217,7 +217,8 @@ class Installation:
     def isolate(self, site: str, wire: Wire) -> None:
         """Change all wires of a site but those of its hosts."""
         assert self.wires is not None
-        names = [*(f"link {each}" for each in SITES), f"control {site}", f"api {site}"]
+        whole = [*(f"link {each}" for each in SITES), f"control {site}"]
+        names = [name for name in self._wires_of if name in whole or name.startswith(f"api {site}")]
         self.wires.set(wire, *(self._wires_of[name] for name in names))
 
     def link_bytes(self) -> int:
