@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: install demo test test-long lint test-fast system-packages bench sim soak branches mutations torture clean
+.PHONY: install demo test test-long lint test-fast system-packages bench sim soak search branches mutations torture clean
 
 install: $(VENV)/.installed
 demo: install
@@ -58,6 +58,10 @@ sim: $(VENV)/.installed-dev
 MINUTES ?= 5
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.sim --soak $(MINUTES)
+
+# Every state within bounds, one after the other; the small searches are among the tests.
+search: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.search
 
 # Which branches of the core and of the verbs a thousand seeds take less than ten times.
 branches: $(VENV)/.installed-dev

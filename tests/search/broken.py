@@ -1,0 +1,46 @@
+"""Rules broken on purpose in a copy of the core: which search notices, by which promise?"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.replication.mutations.known import Mutation, known
+from tests.search.searches import SMALL
+
+ROOT = Path(__file__).parents[2]
+
+
+def noticed(mutation: Mutation, names: Sequence[str] = (), seconds: float = 1e9) -> str | None:
+    """The search and what it found, None if none of them noticed. All small ones, if none is named."""
+    with tempfile.TemporaryDirectory() as place:
+        shutil.copytree(ROOT / "src", Path(place) / "src")
+        file = Path(place) / "src" / "bilocate" / mutation.file
+        broken = mutation.applied(file.read_text())
+        assert broken is not None, f"the lines of {mutation.rule} are not in {mutation.file}"
+        file.write_text(broken)
+        environment = {**os.environ, "PYTHONPATH": f"{place}/src:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+        words = [sys.executable, "-m", "tests.search", "--seconds", str(seconds), *(names or SMALL)]
+        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    rows = [row.split(" | ") for row in done.stdout.splitlines() if row.startswith("| ")]
+    if not rows:
+        raise AssertionError(done.stderr)
+    return next(
+        (f"{row[0][2:]}: {row[-1][:-2]}" for row in rows if not row[-1].startswith(("clean", "NOT WHOLE"))),
+        None,
+    )
+
+
+def table(rule: str, seconds: float) -> int:
+    """Tell for every known mutation, or one rule's."""
+    count = missed = 0
+    for mutation in known():
+        if rule in ("", mutation.rule):
+            found = noticed(mutation, seconds=seconds)
+            count, missed = count + 1, missed + (found is None)
+            print(f"{mutation.rule:12} {mutation.file:32} {found or 'not noticed'}", flush=True)
+    print(f"{count - missed} of {count} noticed by a search")
+    return 0
