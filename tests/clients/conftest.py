@@ -16,6 +16,7 @@ from tests.real.harness.waiting import wait_for
 from bilocate.cli.credentials import read_openrc
 
 CLIENT_SECONDS = 60
+OPENSTACK_SERVER = Path(__file__).with_name("openstack_server.py")
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,37 @@ class Shell:
         wait_for(f"status {status} of {volume_id}", fits)
 
 
+@dataclass(frozen=True)
+class Openstack:
+    """The `openstack` command, in a process that stays: of the second that each one takes, nine tenths are imports."""
+
+    process: "subprocess.Popen[str]"
+
+    def run(self, *words: str) -> dict[str, Any]:
+        """One command, whatever its end: `code`, `out` and `err`."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(words), file=self.process.stdin, flush=True)
+        found: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return found
+
+    def text(self, *words: str) -> str:
+        """What a command that must succeed has printed."""
+        done = self.run(*words)
+        assert done["code"] == 0, f"{' '.join(words)}: {done['err'][-3000:]}"
+        return str(done["out"])
+
+    def json(self, *words: str) -> Any:
+        """The same, as JSON."""
+        return json.loads(self.text(*words, "-f", "json"))
+
+    def refusal(self, *words: str) -> str:
+        """What a command that must fail says."""
+        done = self.run(*words)
+        assert done["code"] not in (0, None), done["out"]
+        return str(done["err"])
+
+
 @pytest.fixture(scope="session")
 def clients() -> Path:
     """The directory of the environment that has the clients."""
@@ -108,3 +140,16 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 @pytest.fixture(scope="session")
 def shell(installation: Installation, clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return Shell(installation, clients / "bin", tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def openstack(shell: Shell) -> Iterator[Openstack]:
+    # By a token, for each command logs in anew, and passwords are slow on purpose.
+    token = shell.json("token", "issue")["id"]
+    others = {key: value for key, value in shell.environment.items() if key[:7] not in ("OS_USER", "OS_PASS")}
+    environment = others | {"OS_AUTH_TYPE": "v3token", "OS_TOKEN": token}
+    with shell.start("python", str(OPENSTACK_SERVER), environment=environment) as process:
+        yield Openstack(process)
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(10)

@@ -1,6 +1,6 @@
-"""python-openstackclient, as published, against a real controller."""
+"""python-openstackclient, as published, against a real controller: as its own process, and within one that stays."""
 
-from tests.clients.conftest import Shell
+from tests.clients.conftest import Openstack, Shell
 from tests.real.harness.waiting import wait_for
 
 from bilocate.domain.geometry import GIB
@@ -13,49 +13,49 @@ def test_a_token_is_issued_and_the_catalogue_is_told(shell: Shell) -> None:
     assert types == {"identity", "volumev2", "volumev3", "block-storage", "evs"}
 
 
-def test_zones_types_and_versions_are_listed(shell: Shell) -> None:
-    zones = shell.json("availability", "zone", "list", "--volume")
+def test_zones_types_and_versions_are_listed(openstack: Openstack) -> None:
+    zones = openstack.json("availability", "zone", "list", "--volume")
     assert [(zone["Zone Name"], zone["Zone Status"]) for zone in zones] == [
         ("az1", "available"),
         ("az2", "available"),
     ]
-    assert [kind["Name"] for kind in shell.json("volume", "type", "list")] == ["standard"]
-    assert shell.json("volume", "type", "show", "standard")["is_public"] is True
+    assert [kind["Name"] for kind in openstack.json("volume", "type", "list")] == ["standard"]
+    assert openstack.json("volume", "type", "show", "standard")["is_public"] is True
     versions = {
         (row["Service Type"], row["Version"]): row["Max Microversion"]
-        for row in shell.json("versions", "show")
+        for row in openstack.json("versions", "show")
     }
     assert versions["block-storage", "2.0"] is None
     assert versions["block-storage", "3.0"] == "3.44"
 
 
-def test_a_volume_from_its_creation_to_its_end(shell: Shell) -> None:
-    made = shell.json(
+def test_a_volume_from_its_creation_to_its_end(shell: Shell, openstack: Openstack) -> None:
+    made = openstack.json(
         "volume", "create", "orders", "--size", "1", "--availability-zone", "az2",
         "--description", "Bestellungen für Zürich", "--property", "owner=shop",
     )  # fmt: skip
     assert (made["status"], made["size"], made["availability_zone"]) == ("creating", 1, "az2")
     shell.settled(made["id"], status="available")
 
-    shell.text("openstack", "volume", "set", "--name", "orders-2", "--property", "tier=1", made["id"])
-    shell.text("openstack", "volume", "unset", "--property", "owner", "orders-2")
-    seen = shell.json("volume", "show", "orders-2")
+    openstack.text("volume", "set", "--name", "orders-2", "--property", "tier=1", made["id"])
+    openstack.text("volume", "unset", "--property", "owner", "orders-2")
+    seen = openstack.json("volume", "show", "orders-2")
     assert seen["properties"] == {"tier": "1"}
     assert seen["description"] == "Bestellungen für Zürich"
 
-    shell.text("openstack", "volume", "set", "--size", "2", "orders-2")
+    openstack.text("volume", "set", "--size", "2", "orders-2")
     shell.settled(made["id"], status="available", size=2)
     assert shell.installation.volume_file("az2", made["id"]).stat().st_size == 2 * GIB
 
-    listed = shell.json("volume", "list", "--long", "--name", "orders-2")
+    listed = openstack.json("volume", "list", "--long", "--name", "orders-2")
     assert [(row["ID"], row["Size"], row["Type"]) for row in listed] == [(made["id"], 2, "standard")]
-    assert shell.json("volume", "list", "--status", "in-use") == []
+    assert openstack.json("volume", "list", "--status", "in-use") == []
 
-    shell.text("openstack", "volume", "delete", "orders-2")
-    wait_for("end of the volume", lambda: not shell.json("volume", "list", "--name", "orders-2"))
-    refused = shell.run("openstack", "volume", "show", "orders-2")
-    assert refused.returncode == 1
-    assert "No Volume found for orders-2" in refused.stderr
+    openstack.text("volume", "delete", "orders-2")
+    wait_for("end of the volume", lambda: not openstack.json("volume", "list", "--name", "orders-2"))
+    refused = openstack.run("volume", "show", "orders-2")
+    assert refused["code"] == 1
+    assert "No Volume found for orders-2" in refused["err"]
 
 
 def test_a_refusal_is_shown_in_the_apis_words(shell: Shell) -> None:
@@ -66,40 +66,40 @@ def test_a_refusal_is_shown_in_the_apis_words(shell: Shell) -> None:
     assert "az9" in refused.stderr
 
 
-def test_limits_quotas_and_the_summary_are_shown(shell: Shell) -> None:
-    limits = {row["Name"]: row["Value"] for row in shell.json("limits", "show", "--absolute")}
+def test_limits_quotas_and_the_summary_are_shown(openstack: Openstack) -> None:
+    limits = {row["Name"]: row["Value"] for row in openstack.json("limits", "show", "--absolute")}
     assert limits["max_total_volumes"] == -1
     assert limits["total_volumes_used"] >= 0
-    assert shell.text("openstack", "limits", "show", "--rate").strip() == ""
-    quotas = {row["Resource"]: row["Limit"] for row in shell.json("quota", "show", "--volume")}
+    assert openstack.text("limits", "show", "--rate").strip() == ""
+    quotas = {row["Resource"]: row["Limit"] for row in openstack.json("quota", "show", "--volume")}
     assert quotas["volumes"] == -1
     assert quotas["replication_consistency_groups"] == -1
-    assert set(shell.json("volume", "summary")) >= {"Total Count", "Total Size"}
+    assert set(openstack.json("volume", "summary")) >= {"Total Count", "Total Size"}
 
 
-def test_what_there_can_be_none_of_is_listed_as_nothing(shell: Shell) -> None:
-    assert shell.json("volume", "snapshot", "list") == []
-    assert shell.json("volume", "backup", "list") == []
-    services = shell.json("volume", "service", "list")
+def test_what_there_can_be_none_of_is_listed_as_nothing(openstack: Openstack) -> None:
+    assert openstack.json("volume", "snapshot", "list") == []
+    assert openstack.json("volume", "backup", "list") == []
+    services = openstack.json("volume", "service", "list")
     assert {(row["Host"], row["State"]) for row in services} == {("az1", "up"), ("az2", "up")}
 
 
-def test_an_attachment_with_its_hosts_connector(shell: Shell) -> None:
-    volume = shell.json("volume", "create", "attached", "--size", "1", "--availability-zone", "az1")
+def test_an_attachment_with_its_hosts_connector(shell: Shell, openstack: Openstack) -> None:
+    volume = openstack.json("volume", "create", "attached", "--size", "1", "--availability-zone", "az1")
     shell.settled(volume["id"], status="available")
     version = ("--os-volume-api-version", "3.44")
     # The OpenStack client wants a server of the compute service here, which there is none of: the other
     # published client makes the attachment, and this one lists, shows and ends it.
     made = shell.table(*version, "attachment-create", "attached")
     attachment = made["id"][0]
-    listed = shell.json(*version, "volume", "attachment", "list")
+    listed = openstack.json(*version, "volume", "attachment", "list")
     assert [(row["ID"], row["Status"]) for row in listed] == [(attachment, "reserved")]
-    shell.text("openstack", *version, "volume", "attachment", "set", attachment, "--host", "shop-1")
-    assert shell.json(*version, "volume", "attachment", "show", attachment)["Status"] == "attaching"
-    shell.text("openstack", *version, "volume", "attachment", "complete", attachment)
-    (seen,) = shell.json("volume", "show", "attached")["attachments"]
+    openstack.text(*version, "volume", "attachment", "set", attachment, "--host", "shop-1")
+    assert openstack.json(*version, "volume", "attachment", "show", attachment)["Status"] == "attaching"
+    openstack.text(*version, "volume", "attachment", "complete", attachment)
+    (seen,) = openstack.json("volume", "show", "attached")["attachments"]
     assert seen["attachment_id"] == attachment
     assert seen["host_name"] == "shop-1"
-    shell.text("openstack", *version, "volume", "attachment", "delete", attachment)
+    openstack.text(*version, "volume", "attachment", "delete", attachment)
     shell.settled(volume["id"], status="available")
-    shell.text("openstack", "volume", "delete", "attached")
+    openstack.text("volume", "delete", "attached")

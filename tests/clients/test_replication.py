@@ -1,64 +1,12 @@
 """`openstack replication …`: the published command with the plugin of this package, against a real controller."""
 
-import json
-import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import pytest
-from tests.clients.conftest import Shell
+from tests.clients.conftest import Openstack, Shell
 
 from bilocate.client.waiting import judge_in_step
 
-SERVER = Path(__file__).with_name("openstack_server.py")
 GROUP = ("replication", "consistency", "group")
 NOBODY = "11111111-2222-4333-8444-555555555555"
-
-
-@dataclass(frozen=True)
-class Openstack:
-    """The command, in a process that stays."""
-
-    process: "subprocess.Popen[str]"
-
-    def run(self, *words: str) -> dict[str, Any]:
-        """One command, whatever its end: `code`, `out` and `err`."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        print(json.dumps(words), file=self.process.stdin, flush=True)
-        found: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return found
-
-    def text(self, *words: str) -> str:
-        """What a command that must succeed has printed."""
-        done = self.run(*words)
-        assert done["code"] == 0, f"{' '.join(words)}: {done['err'][-3000:]}"
-        return str(done["out"])
-
-    def json(self, *words: str) -> Any:
-        """The same, as JSON."""
-        return json.loads(self.text(*words, "-f", "json"))
-
-    def refusal(self, *words: str) -> str:
-        """What a command that must fail says."""
-        done = self.run(*words)
-        assert done["code"] not in (0, None), done["out"]
-        return str(done["err"])
-
-
-@pytest.fixture(scope="module")
-def openstack(shell: Shell) -> Iterator[Openstack]:
-    # By a token, for each command logs in anew, and passwords are slow on purpose.
-    token = shell.json("token", "issue")["id"]
-    others = {key: value for key, value in shell.environment.items() if key[:7] not in ("OS_USER", "OS_PASS")}
-    environment = others | {"OS_AUTH_TYPE": "v3token", "OS_TOKEN": token}
-    with shell.start("python", str(SERVER), environment=environment) as process:
-        yield Openstack(process)
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(10)
 
 
 @pytest.fixture(scope="module")
