@@ -34,6 +34,17 @@ def test_a_power_cut_takes_what_was_written_after_the_flush_began() -> None:
     assert disk.read(0, 2 * SECTOR) == ONE + ZERO
 
 
+def test_a_flush_hardens_only_what_was_written_before_it_began_whatever_others_do() -> None:
+    disk, rng = Disk("v", SIZE), Random(1)
+    disk.write(0, SECTOR, ONE, rng)
+    end, other_end = disk.begin_flush(), disk.begin_flush()
+    assert other_end() == 0
+    disk.write(0, SECTOR, TWO, rng)
+    assert end() == 0
+    disk.power_cut(lambda versions: 0)
+    assert disk.read(0, SECTOR) == ONE
+
+
 def test_a_power_cut_may_leave_any_version_since_the_flush() -> None:
     disk, rng = Disk("v", SIZE), Random(1)
     for content in (ONE, TWO, ZERO):
@@ -176,15 +187,15 @@ def test_registers_know_what_may_be_found() -> None:
     branch = Branch(history, 0)
     first, second = _op(history), _op(history)
     under_way = _op(history, answered=False)
-    branch.log(0, 0).writes += [first, second, under_way]
+    branch.logs_of(0, range(1))[0].writes += [first, second, under_way]
     now = history.tick()
     assert branch.why_not(0, 0, second.number, now) is None
     assert branch.why_not(0, 0, under_way.number, now) is None
     assert "answered after it" in str(branch.why_not(0, 0, first.number, now))
     assert "zeros" in str(branch.why_not(0, 0, 0, now))
     assert branch.why_not(0, 0, 99, now) is not None
-    branch.log(0, 0).claims.append((now, history.tick(), under_way.number))
-    branch.log(0, 0).seen[under_way.number] = history.clock
+    branch.logs_of(0, range(1))[0].claims.append((now, history.tick(), under_way.number))
+    branch.logs_of(0, range(1))[0].seen[under_way.number] = history.clock
     assert "read after it" in str(branch.why_not(0, 0, second.number, history.tick()))
 
 

@@ -32,6 +32,11 @@ class SectorLog:
     claims: list[tuple[int, int, int]] = field(default_factory=list)  # reads: (issued, answered, writer)
     seen: dict[int, int] = field(default_factory=dict)  # writer → when a read that returned it was answered
 
+    def is_plain(self, writer: int) -> bool:
+        """Whether it is the last that was asked for, and nobody has read anything."""
+        writes = self.writes
+        return bool(writes) and not self.claims and writes[-1].number == writer and writer != ZEROS
+
     def candidates(self, writer: int) -> list[HostOp | None]:
         """Who may have put this content there: writes of the branch, None for its base."""
         out: list[HostOp | None] = [None] if writer == self.base else []
@@ -46,21 +51,28 @@ class Branch:
     def __init__(self, history: History, began: int) -> None:
         self._history = history
         self._began = began
-        self.logs: dict[tuple[int, int], SectorLog] = {}
+        self.logs: dict[int, dict[int, SectorLog]] = {}  # by volume and sector
 
     def fork(self) -> "Branch":
         """The same history, which goes on by itself."""
         other = Branch(self._history, self._began)
-        for key, log in self.logs.items():
-            other.logs[key] = SectorLog(log.base, list(log.writes), list(log.claims), dict(log.seen))
+        for volume, logs in self.logs.items():
+            other.logs[volume] = {
+                sector: SectorLog(log.base, list(log.writes), list(log.claims), dict(log.seen))
+                for sector, log in logs.items()
+            }
         return other
 
-    def log(self, volume: int, sector: int) -> SectorLog:
-        """The log of one sector, made when it is first needed."""
-        log = self.logs.get((volume, sector))
-        if log is None:
-            log = self.logs[volume, sector] = SectorLog()
-        return log
+    def logs_of(self, volume: int, sectors: range) -> list[SectorLog]:
+        """The logs of these sectors, made when they are first needed."""
+        logs = self.logs.setdefault(volume, {})
+        for sector in sectors:
+            if sector not in logs:
+                logs[sector] = SectorLog()
+        return [logs[sector] for sector in sectors]
+
+    def _log_at(self, volume: int, sector: int) -> SectorLog | None:
+        return self.logs.get(volume, {}).get(sector)
 
     def why_not(
         self,
@@ -72,12 +84,11 @@ class Branch:
         claims: bool = True,
     ) -> str | None:
         """Why this writer's content must not be found at `moment`; None if it may."""
-        log = self.logs.get((volume, sector))
+        log = self._log_at(volume, sector)
         if log is None:
             return None if writer == ZEROS else f"write {writer} is there, of which nothing is known"
-        writes = log.writes
-        if writes and not log.claims and writes[-1].number == writer and writer != ZEROS:
-            return None  # the last that was asked for, and nobody has read anything
+        if log.is_plain(writer):
+            return None
         candidates = log.candidates(writer)
         if not candidates:
             return f"write {writer} is there, which is not of this history"
@@ -94,10 +105,13 @@ class Branch:
     ) -> str | None:
         """The same for all that the disks, by volume, hold."""
         for volume, disk in disks.items():
-            cache = disk.cache
-            for sector in sorted({sector for of, sector in self.logs if of == volume} | cache.keys()):
+            cache, logs = disk.cache, self.logs.get(volume, {})
+            for sector in logs.keys() | cache.keys():
                 content = cache.get(sector)
                 writer = ZEROS if content is None else writer_of(volume, sector, content)
+                log = logs.get(sector)
+                if log is not None and log.is_plain(writer):
+                    continue
                 why = self.why_not(volume, sector, writer, moment, must, claims)
                 if why is not None:
                     return f"sector {sector} of volume {volume}: {why}"
@@ -109,7 +123,7 @@ class Branch:
         for volume, disk in disks.items():
             for sector, content in disk.cache.items():
                 writer = writer_of(volume, sector, content)
-                log = self.logs.get((volume, sector))
+                log = self._log_at(volume, sector)
                 if log is not None and writer not in (ZEROS, log.base):
                     newest = max(newest, self._history.by_number[writer].issued)
         return newest
@@ -165,14 +179,13 @@ class Registers(Observers):
         if op.op in (Op.WRITE, Op.ZERO):
             branch = self.now if self._lawful(op.site) else self._of_site.get(op.site, self.now)
             if branch is not self.now or self._lawful(op.site):
-                for sector in op.sectors:
-                    branch.log(op.volume, sector).writes.append(op)
+                for log in branch.logs_of(op.volume, op.sectors):
+                    log.writes.append(op)
 
     def answered(self, op: HostOp) -> None:
         if op.op is not Op.READ or op.errno or not self.counts(op):
             return
-        for sector, writer in zip(op.sectors, op.found, strict=True):
-            log = self.now.log(op.volume, sector)
+        for log, writer in zip(self.now.logs_of(op.volume, op.sectors), op.found, strict=True):
             log.claims.append((op.issued, op.answered, writer))
             if writer != ZEROS:  # zeros do not tell who wrote them
                 log.seen.setdefault(writer, op.answered)
@@ -192,7 +205,8 @@ class Registers(Observers):
         self.history.branch += 1
         self.now = self._of_site[site] = Branch(self.history, self.history.tick())
         for volume, disk in disks.items():
+            logs = self.now.logs.setdefault(volume, {})
             for sector, content in disk.cache.items():
                 writer = writer_of(volume, sector, content)
                 if writer != ZEROS:
-                    self.now.logs[volume, sector] = SectorLog(writer)
+                    logs[sector] = SectorLog(writer)

@@ -4,7 +4,7 @@ A power cut may keep any version of a sector that was written since the last flu
 when it likes, in any order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
@@ -17,6 +17,7 @@ from bilocate.replication.ports import Buffer, ChunkContent
 SECTOR = 512
 ZERO = bytes(SECTOR)
 SECTORS_PER_CHUNK = CHUNK_BYTES // SECTOR
+Version = tuple[int, bytes]  # of which write, what it put there
 
 
 @lru_cache(maxsize=64)
@@ -44,7 +45,8 @@ class Disk:
         self.failures: list[Failure] = []
         self.cache: dict[int, bytes] = {}  # a sector that is not there is zeros
         self._durable: dict[int, bytes] = {}
-        self._unflushed: dict[int, list[bytes]] = {}  # versions since the last flush, in order
+        self._writes = 0  # how many there were
+        self._unflushed: dict[int, list[Version]] = {}  # by sector: since the last flush, in order
         self.flush_broken = 0
         self._chunks: dict[int, ChunkContent] = {}  # as hashed, until something is written there
         self._touched: set[int] = set()  # chunks in which anything was ever written: all others are zeros
@@ -57,19 +59,14 @@ class Disk:
         if errno:
             self.tear(offset, length, data, rng)
             return errno
-        first = offset // SECTOR
-        for index in range(length // SECTOR):
-            self._set(first + index, bytes(data[index * SECTOR : (index + 1) * SECTOR]) if data else ZERO)
+        self._set(offset, data, range(length // SECTOR))
         self._forget_chunks(offset, length)
         return 0
 
     def tear(self, offset: int, length: int, data: Buffer, rng: Random) -> None:
         """Some sectors of a write arrive, others don't: an error, or a process that ended meanwhile."""
-        first = offset // SECTOR
         most = rng.choice((0.0, 0.5, 1.0))
-        for index in range(length // SECTOR):
-            if rng.random() < most:
-                self._set(first + index, bytes(data[index * SECTOR : (index + 1) * SECTOR]) if data else ZERO)
+        self._set(offset, data, [index for index in range(length // SECTOR) if rng.random() < most])
         self._forget_chunks(offset, length)
 
     def read(self, offset: int, length: int) -> bytes | int:
@@ -102,28 +99,29 @@ class Disk:
 
     def begin_flush(self) -> Callable[[], int]:
         """A flush begins: what it gives makes durable what was written by now, no more, and says its errno."""
-        moment = {sector: len(versions) for sector, versions in self._unflushed.items()}
+        moment = self._writes
 
         def end() -> int:
             errno = self.flush_broken or self._failure("flush", 0, self.size_bytes)
             if errno:
                 self.flush_broken = errno  # the system may have dropped what it could not write
                 return errno
-            for sector, count in moment.items():
-                self._harden(sector, count)
+            self._harden(moment)
             return 0
 
         return end
 
-    def _harden(self, sector: int, count: int) -> None:
-        versions = self._unflushed.get(sector)
-        if versions is None or not count:
-            return
-        self._durable[sector] = versions[min(count, len(versions)) - 1]
-        if count < len(versions):
-            self._unflushed[sector] = versions[count:]
-        else:
-            del self._unflushed[sector]
+    def _harden(self, moment: int) -> None:
+        unflushed, durable = self._unflushed, self._durable
+        for sector in [sector for sector, versions in unflushed.items() if versions[0][0] <= moment]:
+            versions = unflushed[sector]
+            if versions[-1][0] <= moment:
+                durable[sector] = versions[-1][1]
+                del unflushed[sector]
+            else:
+                older = [content for number, content in versions if number <= moment]
+                durable[sector] = older[-1]
+                del versions[: len(older)]
 
     def bring(self, sector: int, content: bytes) -> None:
         """What was on this disk already, whoever wrote it."""
@@ -143,7 +141,7 @@ class Disk:
             count = keep(len(versions))
             lost = lost or count < len(versions)
             if count:
-                self._durable[sector] = versions[count - 1]
+                self._durable[sector] = versions[count - 1][1]
         self._unflushed.clear()
         self._chunks.clear()
         self.cache = dict(self._durable)
@@ -157,13 +155,19 @@ class Disk:
 
     # --- inside ---
 
-    def _set(self, sector: int, content: bytes) -> None:
-        self.cache[sector] = content
-        versions = self._unflushed.get(sector)
-        if versions is None:
-            self._unflushed[sector] = [content]
-        else:
-            versions.append(content)
+    def _set(self, offset: int, data: Buffer, indexes: Iterable[int]) -> None:
+        """These sectors of a write, counted from its first; zeros where there is no data."""
+        self._writes = number = self._writes + 1
+        cache, unflushed, first = self.cache, self._unflushed, offset // SECTOR
+        for index in indexes:
+            content = bytes(data[index * SECTOR : (index + 1) * SECTOR]) if data else ZERO
+            sector = first + index
+            cache[sector] = content
+            versions = unflushed.get(sector)
+            if versions is None:
+                unflushed[sector] = [(number, content)]
+            else:
+                versions.append((number, content))
 
     def _forget_chunks(self, offset: int, length: int) -> None:
         for chunk in range(offset // CHUNK_BYTES, (offset + length - 1) // CHUNK_BYTES + 1):

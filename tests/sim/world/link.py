@@ -9,6 +9,8 @@ from tests.sim.world.scheduler import Scheduler
 
 from bilocate.replication.frames import HEADER, Buffer, Frame, Kind, decode_header
 
+NAMES = {kind.value: kind.name for kind in Kind}
+
 
 class LinkOwner(Protocol):
     """Who holds one end of a connection."""
@@ -41,7 +43,7 @@ class End:
         raw = header + payload if payload else bytes(header)
         self.bytes_out += len(raw)
         peer = self.peer
-        peer.incoming.put(self.wire.delay(), Kind(header[0]).name, Raw(raw), lambda: peer.arrive(raw))
+        peer.incoming.put(self.wire.delay(), NAMES[header[0]], Raw(raw), lambda: peer.arrive(raw))
 
     def arrive(self, raw: bytes) -> None:
         """A frame reaches this end."""

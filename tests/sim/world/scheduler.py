@@ -95,9 +95,10 @@ class Scheduler:
         detail: object = "",
     ) -> Event:
         """`run` happens `delay` seconds from now; `lost` instead of it if a scenario drops the event."""
-        event = Event(self.now + delay, kind, site, name, run, lost, detail)
+        time = self.now + delay
+        event = Event(time, kind, site, name, run, lost, detail)
         self._tie += 1
-        heapq.heappush(self._heap, (event.time, self._tie, event))
+        heapq.heappush(self._heap, (time, self._tie, event))
         return event
 
     def step(self, until: float = float("inf")) -> bool:
@@ -107,7 +108,8 @@ class Scheduler:
             event = heapq.heappop(heap)[2]
             if event.cancelled:
                 continue
-            self.now = max(self.now, event.time)
+            if event.time > self.now:
+                self.now = event.time
             if self._frozen and event.site in self._frozen and _happens_inside(event):
                 self._frozen[event.site].append(event)
                 continue
