@@ -139,3 +139,10 @@ async def test_what_is_not_there(az1: Site) -> None:
 async def test_an_end_without_its_epoch_is_refused(az1: Site) -> None:
     for query in ("", "?epoch=", "?epoch=-1", "?epoch=x", "?epoch=" + "9" * 30):
         assert await az1.refused("DELETE", f"/v1/sessions/ses{query}") == (400, "malformed")
+
+
+async def test_LATE_a_step_that_names_no_attempt_is_refused(az1: Site) -> None:
+    for step in ("precheck", "release", "quiesce", "resume"):
+        for body in ({"epoch": 1}, {"epoch": 1, "attempt": None}, {"epoch": 1, "attempt": "2"}):
+            refused = await az1.refused("POST", f"/v1/sessions/ses/{step}", body)
+            assert refused == (400, "malformed"), (step, body)
