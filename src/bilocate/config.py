@@ -121,6 +121,10 @@ class IdentitySettings:
 class ApiLimits:
     """Bounds of one HTTP request, so that no client can hold or fill the controller."""
 
+    head_seconds: float = (
+        10.0  # for the head of a request, from its first byte, and of a connection's first one
+    )
+    idle_connections_max: int = 1000  # in no request; of more the one that was so longest ends
     body_bytes_max: int = MIB  # the largest true request (a group of 1000 pairs) takes 40 KiB
     body_seconds: float = 10.0  # from the headers to the end of the body; a slower sender gets 408
     # Of one token at one controller; 0 is no bound. More than two cores can answer: it bounds who runs wild.

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("bilocate.service")
 
+OPEN_FILES_MAX = 65536
 DATABASE_LOOK_SECONDS = 1.0  # between looks at a database that is away when the controller starts
 
 
@@ -40,6 +42,7 @@ def run_controller(config: Path) -> None:
     :raises ConfigError, KeyFileError, DatabaseUnavailable, OSError: it can't start; nothing was begun.
     """
     configure_logging()
+    _allow_many_connections()
     os.umask(0o077)  # the database holds the names of exports, by which anyone who knows them can write
     uvloop.run(_controller(load_controller_config(config)))
 
@@ -71,7 +74,10 @@ async def _controller(config: ControllerConfig) -> None:
             return
         operations = Operations(database, settings_of(config, token))
         server = ApiServer(
-            build_app(Parts(config, database, operations, token, url), passwords), config.api, bound
+            build_app(Parts(config, database, operations, token, url), passwords),
+            config.api,
+            bound,
+            config.limits,
         )
         await operations.start()
         try:
@@ -158,6 +164,7 @@ def run_site(config: Path) -> None:
     :raises ConfigError, KeyFileError, LedgerError, SiteCannotStart: it can't start; nothing is served.
     """
     configure_logging()
+    _allow_many_connections()
     uvloop.run(_site(load_site_config(config)))
 
 
@@ -174,6 +181,14 @@ async def _site(config: SiteConfig) -> None:
         await stopping.wait()
     finally:
         await agent.stop()
+
+
+def _allow_many_connections() -> None:
+    """Up to what the system allows: a service manager's usual 1024 open files are few for a crowd of clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_MAX)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _stop_signal() -> asyncio.Event:

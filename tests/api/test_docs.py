@@ -10,7 +10,8 @@ from bilocate.api.codes import EVS_CODES, FAILURE_CODES, NAMES
 from bilocate.api.identity.routes import NOT_YET
 from bilocate.api.not_yet import NONE_OF, PATHS
 
-TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "api.md").read_text()
 
 CODES = sorted(
     {*EVS_CODES.values(), *(v for v in vars(codes).values() if re.fullmatch(r"EVS\.\d{4}", str(v)))}
@@ -40,3 +41,18 @@ def test_it_is_told(word: str) -> None:
 def test_nothing_is_told_that_there_is_not() -> None:
     assert set(re.findall(r"EVS\.\d{4}", TEXT)) == set(CODES)
     assert set(re.findall(r"\b37\d{6}\b", TEXT)) == set(FAILURE_CODES.values())
+
+
+def test_every_status_is_provoked_by_a_test_that_is_there() -> None:
+    """The table of causes names, for each status, tests on real processes."""
+    rows = re.findall(
+        r"^\| (\d{3}) \| [^|`]*(?:`[^`]*`[^|`]*)*\| (`test_\w+\.py` `test_.*) \|$", TEXT, re.MULTILINE
+    )
+    assert {int(status) for status, _ in rows} == set(NAMES)
+    for _, named in rows:
+        source = ""
+        for name in re.findall(r"`([\w.]+)`", named):
+            if name.endswith(".py"):
+                source = (ROOT / "tests" / "real" / name).read_text()
+            else:
+                assert f"def {name}(" in source, f"docs/api.md names {name}, which is not there"

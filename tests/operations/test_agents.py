@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from anyio._backends import _asyncio as anyio_asyncio
 from tests.operations.place import QUICK, SETTINGS
+from tests.real.harness.odd_agent import Manner, OddAgent
 
 from bilocate.domain.errors_operations import (
     AgentBusy,
@@ -173,3 +174,40 @@ def test_an_agent_that_ends_in_the_midst_of_its_answer_is_none(given: bytes) -> 
         assert len(asked) == 2
 
     with_agent([given, given], work, hang_up=True)
+
+
+def test_an_agent_that_tells_no_end_of_things_is_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bilocate.operations.agents.ANSWER_BYTES_MAX", 1000)
+
+    async def work(agents: AgentClient, asked: list[bytes]) -> None:
+        with pytest.raises(AgentNonsense, match="more than 1000 bytes"):
+            await agents.health("az1")
+
+    with_agent([b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n" + b" " * 2000], work)
+
+
+def test_deep_json_of_an_agent_is_nonsense() -> None:
+    async def work(agents: AgentClient, asked: list[bytes]) -> None:
+        with pytest.raises(AgentNonsense, match="without JSON"):
+            await agents.health("az1")
+
+    with_agent([answer(200, b"[" * 100_000)], work)
+
+
+def test_an_agent_that_answers_a_byte_at_a_time_has_no_more_time_than_others() -> None:
+    odd = OddAgent()
+    odd.manner = Manner.DRIPS
+
+    async def work() -> None:
+        site = SiteAddress("az1", odd.url, "/l", "127.0.0.1", 1)
+        timing = replace(QUICK, agent_call_seconds=0.3, agent_connect_seconds=0.3)
+        agents = AgentClient(replace(SETTINGS, sites={"az1": site}, timing=timing))
+        async with asyncio.timeout(5):
+            with pytest.raises(AgentTimeout):
+                await agents.health("az1")
+        await agents.close()
+
+    try:
+        asyncio.run(work())
+    finally:
+        odd.close()

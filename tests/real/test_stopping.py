@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
-from pathlib import Path
 
 import httpx
 import pytest
-from tests.postgres import new_database, own_server
+from tests.postgres import Server, new_database, own_server
 from tests.real.conftest import Tell
 from tests.real.harness.cluster import Cluster
 from tests.real.harness.door import Door
@@ -32,9 +31,16 @@ UNFINISHED = "status IN ('running', 'undoing')"
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory, postgresql_server: str) -> Iterator[Cluster]:
-    """Two controllers on one database, for all tests here: the second one stays."""
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), new_database(postgresql_server, "stopping"))
+def server() -> Iterator[Server]:
+    """The database's."""
+    with own_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[Cluster]:
+    """Two controllers on one database, for all tests here."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), new_database(server.directory, "stopping"))
     for name in cluster.controllers:
         cluster.append_config(name, "[limits]\nshutdown_seconds = 2.0")  # less than is usual, to be faster
     try:
@@ -183,27 +189,30 @@ def test_who_says_no_more_keeps_no_controller(cluster: Cluster, door: Door) -> N
 
 
 @pytest.mark.slow
-def test_a_database_that_is_away_keeps_no_controller_from_ending(tmp_path: Path) -> None:
-    """One while the server hangs, another when it has ended, and one that starts and waits for it."""
-    with own_server() as server:
-        cluster = Cluster(tmp_path / "cluster", new_database(server.directory, "ends"))
-        try:
-            cluster.up()
-            server.freeze()
-            try:
-                assert ended_after(cluster, "controller") <= END_SECONDS
-            finally:
-                server.thaw()
-            server.stop()
-            assert ended_after(cluster, "controller2") <= END_SECONDS
-            for each in cluster.controllers:
-                cluster.start(each, wait=False)
-                wait_for("a controller that waits", lambda each=each: WAITS in cluster.log(each))  # type: ignore[misc]
-            assert ended_after(cluster, "controller2") <= END_SECONDS
-            server.start()
-            cluster.wait_ready("controller")
-        finally:
-            cluster.end()
+def test_503_while_the_database_is_away_which_keeps_no_controller_from_ending_or_starting(
+    cluster: Cluster, door: Door, server: Server
+) -> None:
+    """One ends while the server hangs; another when it has ended. Started meanwhile they wait for it."""
+    server.freeze()
+    try:
+        assert ended_after(cluster, "controller2") <= END_SECONDS
+    finally:
+        server.thaw()
+    server.stop()
+    try:
+        away = door.call("GET", "volumes")
+        assert away.status_code == 503
+        assert int(away.headers["Retry-After"]) > 0
+        assert away.json()["serviceUnavailable"]["error_code"] == "EVS.5503"
+        assert ended_after(cluster) <= END_SECONDS
+        for name in cluster.controllers:
+            cluster.start(name, wait=False)
+            wait_for("a controller that waits", lambda name=name: WAITS in cluster.log(name))  # type: ignore[misc]
+        assert ended_after(cluster, "controller2") <= END_SECONDS
+    finally:
+        server.start()
+    cluster.wait_ready("controller")
+    assert door.call("GET", "volumes").status_code == 200
 
 
 HALF = 10

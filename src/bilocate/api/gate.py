@@ -27,6 +27,7 @@ log = structlog.get_logger("bilocate.api")
 ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
 # However many clients ask, a site's hosts may be waiting for the arbiter's answer.
 AGENTS = "/internal/"
+HEAD_BYTES_MAX = 64 * 1024  # a token has fewer than 100
 CUT_OFF = "this controller had to stop before the call had ended: look here shortly, or elsewhere, what became of it"
 PROXY_HEADER = "X-Bilocate-Proxy"
 # Set in the scope by whatever handles a request, for the measurement: a path's template, never the path.
@@ -130,6 +131,8 @@ class Gate:
                 503, f"more than {self._limits.requests_max} requests are under way: try again shortly"
             )
         self._rates.take(headers.get("x-auth-token"))
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEAD_BYTES_MAX:
+            raise malformed(f"the request's headers have more than {HEAD_BYTES_MAX} bytes")
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             raise malformed("the address has a NUL character in it")
         if not accepts_json(headers.getlist("accept")):

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import structlog
 import uvicorn
 
-from bilocate.api.gate import Gate
-from bilocate.config import ApiListener
+from bilocate.api.gate import HEAD_BYTES_MAX, Gate
+from bilocate.api.protocol import Crowd, Protocol
+from bilocate.config import ApiLimits, ApiListener
 from bilocate.tls import server_context
 
 log = structlog.get_logger("bilocate.api")
@@ -57,7 +59,9 @@ def public_url(listener: ApiListener, bound: socket.socket) -> str:
 class ApiServer:
     """Serves the application on a bound socket."""
 
-    def __init__(self, gate: Gate, listener: ApiListener, bound: socket.socket) -> None:
+    def __init__(
+        self, gate: Gate, listener: ApiListener, bound: socket.socket, limits: ApiLimits | None = None
+    ) -> None:
         """:raises KeyFileError, TlsFileError: the certificate or its key can't be used."""
         self._gate = gate
         self._bound = bound
@@ -67,8 +71,9 @@ class ApiServer:
             gate,
             lifespan="off",
             interface="asgi3",
-            http="h11",
+            http=partial(Protocol, Crowd(limits or ApiLimits())),  # type: ignore[arg-type]
             ws="none",
+            h11_max_incomplete_event_size=HEAD_BYTES_MAX,
             log_config=None,
             access_log=False,
             server_header=False,

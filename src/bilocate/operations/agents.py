@@ -3,6 +3,8 @@
 Connections are kept alive: a failover has no time to open them.
 """
 
+import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,9 @@ from bilocate.logs import REQUEST_ID_HEADER, present_request_id
 from bilocate.operations.settings import Settings
 
 Json = dict[str, Any]
+
+# More than any site tells: a volume and its share of a session take less than 1 KiB.
+ANSWER_BYTES_MAX = 64 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +169,19 @@ class AgentClient:
         if client is None:
             raise UnknownSite(site, list(self._clients))
         limit = self._seconds if seconds is None else seconds
-        timeout = httpx.Timeout(limit, connect=min(limit, self._connect_seconds))
+        connect = min(limit, self._connect_seconds)
+        timeout = httpx.Timeout(limit, connect=connect)
         request_id = present_request_id()
         headers = {REQUEST_ID_HEADER: request_id} if request_id is not None else {}
         for last in (False, True):
             try:
                 request = client.build_request(method, path, json=body, headers=headers, timeout=timeout)
-                return _read(site, await _exchange(site, client, request))
+                # Beside the client's own times, which begin anew with every byte that comes.
+                async with asyncio.timeout(limit + connect):
+                    return _read(site, *await _exchange(site, client, request))
             except httpx.ConnectTimeout as error:
                 raise AgentUnavailable(site, "no connection in time") from error
-            except httpx.TimeoutException as error:
+            except (httpx.TimeoutException, TimeoutError) as error:
                 raise AgentTimeout(site, limit) from error
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
                 # A kept connection that the agent had just closed: every call may be repeated.
@@ -184,7 +192,7 @@ class AgentClient:
         raise AssertionError("unreachable")
 
 
-async def _exchange(site: str, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+async def _exchange(site: str, client: httpx.AsyncClient, request: httpx.Request) -> tuple[int, bytes]:
     """One answer, whole; what is no HTTP is not taken for a connection that was lost."""
     try:
         answer = await client.send(request, stream=True)
@@ -196,32 +204,39 @@ async def _exchange(site: str, client: httpx.AsyncClient, request: httpx.Request
     except AttributeError as error:
         # The HTTP library asks a new connection for its socket, and uvloop has none of what has ended meanwhile.
         raise httpx.ConnectError("the connection ended as it began") from error
+    content = bytearray()
     try:
-        await answer.aread()
+        async for part in answer.aiter_bytes():
+            content += part
+            if len(content) > ANSWER_BYTES_MAX:
+                raise AgentNonsense(site, f"more than {ANSWER_BYTES_MAX} bytes")
     except httpx.DecodingError as error:
         raise AgentNonsense(site, f"HTTP {answer.status_code} that can't be decoded") from error
-    return answer
+    finally:
+        await answer.aclose()
+    return answer.status_code, bytes(content)
 
 
-def _read(site: str, answer: httpx.Response) -> Json:
-    if answer.status_code == 204 or (answer.is_success and not answer.content):
+def _read(site: str, status: int, content: bytes) -> Json:
+    is_success = 200 <= status < 300
+    if is_success and not content:
         return {}
     try:
-        found = answer.json()
-    except ValueError as error:
-        raise AgentNonsense(site, f"HTTP {answer.status_code} without JSON") from error
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise AgentNonsense(site, f"HTTP {status} without JSON") from error
     if not isinstance(found, dict):
-        raise AgentNonsense(site, f"HTTP {answer.status_code} with a {type(found).__name__}")
-    if answer.is_success:
+        raise AgentNonsense(site, f"HTTP {status} with a {type(found).__name__}")
+    if is_success:
         return found
     code, message = found.get("error"), found.get("message", "")
-    if answer.status_code == 503 and isinstance(code, str):
+    if status == 503 and isinstance(code, str):
         raise AgentUnavailable(site, f"{message or code}")
     if code == "busy":
         raise AgentBusy(site, str(message or code))
-    if isinstance(code, str) and 400 <= answer.status_code < 500:
-        raise AgentRefused(site, code, str(message or code), answer.status_code)
-    raise AgentNonsense(site, f"HTTP {answer.status_code}: {code!r} {message!r}")
+    if isinstance(code, str) and 400 <= status < 500:
+        raise AgentRefused(site, code, str(message or code), status)
+    raise AgentNonsense(site, f"HTTP {status}: {code!r} {message!r}")
 
 
 def _expect(site: str, found: Json, name: str, kind: type) -> Any:

@@ -24,6 +24,8 @@ from bilocate.api.identity.views import (
 )
 from bilocate.api.open_path import OpenHandler, OpenPath
 
+# Anyone may send one: a name, a password and a project.
+LOGIN_BYTES_MAX = 64 * 1024
 # What this service has no use for; domains can be looked at.
 NOT_YET = ("groups", "services", "endpoints", "regions")
 
@@ -50,7 +52,7 @@ class Identity:
 
     async def issue(self, request: Request) -> Response:
         """POST auth/tokens: 201, the secret in a header."""
-        body = await read_object(request, self.parts.config.limits)
+        body = await read_object(request, self.parts.config.limits, LOGIN_BYTES_MAX)
         note(request, **claimed_names(body))
         secret = await self.login.authenticate(body)
         view = await self._valid(secret)
