@@ -22,16 +22,19 @@ from tests.api.harness import (
     open_api,
     pair_body,
 )
+from tests.api.managing import Manager
 from tests.api.test_extend_group import EXTEND
 from tests.api.test_groups import FAILOVER, KEY, REPROTECT, REVERSE, STOP, SYNC
 from tests.databases import postgresql_server  # noqa: F401  # a fixture
 from tests.operations.fake_agent import FakeWorld
 from tests.postgres import new_database
 
+from bilocate.api.identity.access import hold_project
 from bilocate.operations.agents import AgentClient
 from bilocate.operations.settings import settings_of
 from bilocate.store.database import Database
 from bilocate.store.journal_models import Operation
+from bilocate.store.models import Volume
 
 pytestmark = pytest.mark.anyio
 
@@ -229,3 +232,46 @@ async def test_members_change_only_while_it_is_stopped(two: Two) -> None:
     assert (await two.one.call("PUT", path, {KEY: {"name": "renamed"}})).status_code == 202
     seen = await two.shown(group["id"], "available", "active")
     assert (seen["name"], len(seen["replication_ids"])) == ("renamed", 2)
+
+
+async def test_a_volume_is_never_made_in_a_project_that_is_being_deleted(two: Two) -> None:
+    """The project goes while its site is asked whether it answers: nobody could find the volume, and hosts could
+    write to it."""
+    manager = Manager(two.one)
+    project = await manager.made("project", name="goes")
+    status = 0
+
+    async def goes() -> None:
+        nonlocal status
+        status = status or (await manager.ask("DELETE", f"projects/{project['id']}")).status_code
+
+    two.fake.agents["az1"].before["GET health"] = goes
+    body = {"volume": {"size": 1, "availability_zone": "az1"}}
+    made = await two.other.call("POST", "volumes", body, project=project["id"])
+    assert status == 204
+    assert made.status_code == 404, made.text
+    async with two.one.parts.database.reading() as db:
+        assert (await db.scalars(select(Volume).where(Volume.project_id == project["id"]))).all() == []
+
+
+async def test_a_project_that_is_just_getting_a_volume_is_not_deleted(two: Two) -> None:
+    """The volume is written and not yet committed when the deletion looks for volumes: it waits, and sees it."""
+    manager = Manager(two.one)
+    project = await manager.made("project", name="stays")
+    written, deleting = asyncio.Event(), asyncio.Event()
+
+    async def begin_slowly() -> None:
+        async with two.other.parts.database.writing() as db:
+            await hold_project(db, project["id"])
+            written.set()
+            await deleting.wait()
+            await asyncio.sleep(0.1)
+            db.add(Volume(project_id=project["id"], size_gib=1, volume_type="x", site="az1"))
+
+    async def delete() -> int:
+        await written.wait()
+        deleting.set()
+        return (await manager.ask("DELETE", f"projects/{project['id']}")).status_code
+
+    _, status = await asyncio.gather(begin_slowly(), delete())
+    assert status == 409

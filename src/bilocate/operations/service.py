@@ -34,6 +34,7 @@ from bilocate.operations.reconcile import Reconciler
 from bilocate.operations.runner import Runner
 from bilocate.operations.settings import Settings
 from bilocate.operations.truth import observe_sessions, unlinked
+from bilocate.operations.verb import Entering
 from bilocate.operations.verbs import all_verbs, verb_named
 from bilocate.store.database import Database, DatabaseUnavailable
 from bilocate.store.models import Attachment, AttachmentKind
@@ -98,6 +99,7 @@ class Operations:
         *,
         project_id: str | None,
         requested_by: str,
+        entering: Entering | None = None,
     ) -> str:
         """Check `verb`'s preconditions, then journal it in one transaction with its target's new status.
 
@@ -114,6 +116,8 @@ class Operations:
         - extend_group: sizes_gib* (by pair); see `extended`
         - sync: trust_primary; failover: allow_data_loss; reverse: force; reprotect: allow_data_loss
 
+        `entering`: what must hold in that transaction too; it raises what is answered otherwise.
+
         For `create_*`, `target_id` is the new id (`bilocate.store.columns.new_id`). `project_id` None: any project's.
 
         :raises Invalid, NotFound, Conflict, OverLimit, OutOfReach: see `domain.errors_operations`; nothing was changed.
@@ -125,7 +129,7 @@ class Operations:
         while True:
             try:
                 operation = await verb_named(verb).begin(
-                    self.context, target_id, dict(args), project_id, requested_by
+                    self.context, target_id, dict(args), project_id, requested_by, entering
                 )
                 break
             except (TargetBusy, Settling) as busy:

@@ -62,6 +62,7 @@ class Run(Generic[A]):
 
 Do = Callable[[Run[Any]], Awaitable[Json | None]]
 Commit = Callable[[Run[Any], AsyncSession], Awaitable[Json | None]]
+Entering = Callable[[AsyncSession], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +134,16 @@ class Verb(ABC, Generic[A]):
         given: Mapping[str, Any],
         project_id: str | None,
         requested_by: str,
+        entering: Entering | None = None,
     ) -> Operation:
-        """Check, then status change and journal entry in one transaction."""
+        """Check, then status change and journal entry in one transaction, which `entering` may refuse."""
         request = Request(context, target_id, self.read_args(given), project_id, requested_by)
         await self.check(request)
         args: Json = asdict(request.args)  # type: ignore[call-overload]  # a dataclass, see `args_type`
         async with context.database.writing() as db:
             await require_unsealed(db)
+            if entering is not None:
+                await entering(db)
             operation = context.journal.begin(
                 db, self.name, self.target, target_id, args, request.facts, project_id, requested_by
             )

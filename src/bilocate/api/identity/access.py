@@ -1,8 +1,13 @@
 """Who may do what: the one place that decides it."""
 
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from bilocate.api.codes import BAD_TOKEN, NO_ROLE, WRONG_PROJECT, Problem
 from bilocate.api.context import Caller, Parts
 from bilocate.api.identity.tokens import find_token
+from bilocate.domain.errors_operations import NotFound
+from bilocate.store.identity_models import Project
 
 READERS = frozenset({"reader", "member", "admin"})
 WRITERS = frozenset({"member", "admin"})
@@ -56,3 +61,13 @@ def require_owner(caller: Caller, user_id: str) -> None:
     """:raises Problem: 403 for what belongs to another user; an admin may."""
     if caller.user_id != user_id and not caller.is_admin:
         raise Problem(403, "this is another user's: it needs the role admin", NO_ROLE)
+
+
+async def hold_project(db: AsyncSession, project_id: str) -> None:
+    """Until the transaction ends the project is not deleted: what is made in it would be nobody's.
+
+    :raises NotFound: it was deleted since the caller's token was looked at, or there never was one.
+    """
+    query = select(Project.id).where(Project.id == project_id).with_for_update(read=True, key_share=True)
+    if (await db.scalars(query)).first() is None:
+        raise NotFound("project", project_id)

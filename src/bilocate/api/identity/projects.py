@@ -86,6 +86,8 @@ async def remove(ask: Ask) -> Response:
     async with ask.parts.database.writing() as db:
         await last_admin.begin(db)
         project = await found_or_404(db, Project, ask.path["id"])
+        # Whoever is making a volume in it holds it (see `hold_project`): waited for, so that the volume is seen.
+        await db.execute(select(Project.id).where(Project.id == project.id).with_for_update())
         await _require_empty(db, project.id)
         await end_tokens(db, Token.project_id == project.id)
         await db.execute(delete(RoleAssignment).where(RoleAssignment.project_id == project.id))
