@@ -22,7 +22,7 @@ def project_routes(api: Api) -> Iterator[tuple[str, str]]:
     for route in router.routes:
         assert isinstance(route, Route)
         if "{project_id}" in route.path and isinstance(route.app, Resource):
-            for method in route.app._methods:
+            for method in route.app.methods:
                 yield method, route.path
 
 

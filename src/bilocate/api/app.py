@@ -31,6 +31,7 @@ from bilocate.api.identity.passwords import Passwords
 from bilocate.api.identity.routes import Identity, identity_routes
 from bilocate.api.internal import internal_routes
 from bilocate.api.metrics import Metrics
+from bilocate.api.openapi.document import openapi_route
 from bilocate.api.resource import Resource
 from bilocate.api.versions import version_routes
 from bilocate.config import read_proxy_secret
@@ -94,6 +95,15 @@ def build_app(parts: Parts, passwords: Passwords) -> Gate:
     :raises OSError: the audit log can't be written.
     """
     metrics = Metrics(parts.config.controller_name)
+    router = Router(build_routes(parts, passwords, metrics), redirect_slashes=False, default=_unknown_path)
+    secret_file = parts.config.api.proxy_secret_file
+    proxy_secret = None if secret_file is None else read_proxy_secret(secret_file)
+    audit = AuditLog(parts.config.audit_file)
+    return Gate(router, parts.config.limits, metrics, audit, proxy_secret)
+
+
+def build_routes(parts: Parts, passwords: Passwords, metrics: Metrics) -> list[BaseRoute]:
+    """All paths, the one among them at which they are described."""
     login = Login(parts.database, passwords, parts.config.identity)
     routes = [
         *version_routes(parts),
@@ -103,11 +113,7 @@ def build_app(parts: Parts, passwords: Passwords) -> Gate:
         *_project_routes(parts, "v2", {**REPLICATION, **VOLUMES}),
         *_project_routes(parts, "v3", {**ONLY_V3, **VOLUMES}),
     ]
-    router = Router(routes, redirect_slashes=False, default=_unknown_path)
-    secret_file = parts.config.api.proxy_secret_file
-    proxy_secret = None if secret_file is None else read_proxy_secret(secret_file)
-    audit = AuditLog(parts.config.audit_file)
-    return Gate(router, parts.config.limits, metrics, audit, proxy_secret)
+    return [*routes, openapi_route(routes)]
 
 
 def _project_routes(parts: Parts, version: str, paths: Paths) -> list[BaseRoute]:

@@ -50,6 +50,11 @@ def _refused(what: str) -> dict[str, Handler]:
     return dict.fromkeys(ANY_METHOD, _Refusal(what))
 
 
+def is_not_yet(handler: object) -> bool:
+    """Whether that is all it says."""
+    return isinstance(handler, _Refusal) or getattr(handler, "__name__", "") == "not_yet"
+
+
 class _Refusal:
     def __init__(self, what: str) -> None:
         self._what = what

@@ -17,15 +17,15 @@ class OpenPath:
 
     def __init__(self, path: str, methods: Mapping[str, OpenHandler]) -> None:
         self._path = path
-        self._methods = dict(methods)
-        if "GET" in self._methods:
-            self._methods.setdefault("HEAD", self._methods["GET"])
+        self.methods = dict(methods)
+        if "GET" in self.methods:
+            self.methods.setdefault("HEAD", self.methods["GET"])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; what goes wrong is raised."""
         scope[ROUTE] = self._path
         request = Request(scope, receive)
-        handler = self._methods.get(request.method)
+        handler = self.methods.get(request.method)
         if handler is None:
-            raise method_not_allowed(request.method, self._methods)
+            raise method_not_allowed(request.method, self.methods)
         await (await handler(request))(scope, receive, send)

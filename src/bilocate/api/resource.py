@@ -26,9 +26,9 @@ class Resource:
         self._parts = parts
         self._version = version
         self._path = path
-        self._methods = dict(methods)
-        if "GET" in self._methods:
-            self._methods.setdefault("HEAD", self._methods["GET"])
+        self.methods = dict(methods)
+        if "GET" in self.methods:
+            self.methods.setdefault("HEAD", self.methods["GET"])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; what goes wrong is raised."""
@@ -47,9 +47,9 @@ class Resource:
     async def _answer(self, request: Request, caller: Caller) -> Response:
         project_id: str = request.path_params["project_id"]
         require_project(caller, project_id)
-        handler = self._methods.get(request.method)
+        handler = self.methods.get(request.method)
         if handler is None:
-            raise method_not_allowed(request.method, self._methods)
+            raise method_not_allowed(request.method, self.methods)
         require_right(caller, reading=request.method in READS)
         if request.method not in READS:
             async with self._parts.database.reading() as db:
