@@ -8,14 +8,13 @@ from tests.sim.world.disk import Failure
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import World
 
-WHILE_SECONDS = 0.7
-
 
 class Faults:
     """One random fault at a time; each ends by itself after a while, or with `heal`."""
 
-    def __init__(self, world: World, rng: Random) -> None:
+    def __init__(self, world: World, rng: Random, while_seconds: float) -> None:
         self.world = world
+        self._while_seconds = while_seconds
         self.rng = rng
         self.healed = False
         self._away = ""  # the site that comes back only in the healed world
@@ -218,10 +217,10 @@ class Faults:
     def _site(self) -> str:
         return self.rng.choice(list(self.world.agents))
 
-    def _later(self, run: Callable[[], None], seconds: float = WHILE_SECONDS) -> None:
+    def _later(self, run: Callable[[], None], seconds: float = 0.0) -> None:
         def unless_healed() -> None:
             if not self.healed:
                 run()
 
-        delay = self.rng.random() * seconds
+        delay = self.rng.random() * (seconds or self._while_seconds)
         self.world.scheduler.after(delay, Kind.FAULT, "world", "over", unless_healed)

@@ -76,6 +76,7 @@ class Mix:
     in_step_first: bool
     intents_max: int
     unanswered_bytes_max: int
+    while_seconds: float = 0.7  # a trouble that ends by itself lasts at most so long
     lazy_resume: bool = False  # primaries wait long for their link before they ask for a permit
     controllers: int = 0  # real ones; 0: the small stand-in
     dying: float = 0.0  # the chance that a controller ends at a moment of a step
@@ -134,6 +135,7 @@ def draw(rng: Random) -> Mix:
         in_step_first=rng.random() < 0.8,
         intents_max=rng.choice((1, 2, 4)),
         unanswered_bytes_max=rng.choice((64, 1024)) * KIB,
+        while_seconds=rng.choice((0.2, 0.7, 0.7, 2.0)),
     )
     _focus(mix, rng)
     return mix
@@ -165,7 +167,7 @@ def _focus(mix: Mix, rng: Random) -> None:
     def only(*names: str) -> None:
         mix.faults = {name: rng.choice((0.5, 1.0, 2.0)) for name in names}
 
-    subjects = ["roles", "link", "disks", "resume", "restart", None, None, None]
+    subjects = ["roles", "link", "disks", "resume", "restart", "alone", None, None, None]
     if len(mix.sizes) > 1:
         subjects.append("members")
     match rng.choice(subjects):
@@ -185,6 +187,11 @@ def _focus(mix: Mix, rng: Random) -> None:
         case "disks":
             only("disk", "cut", rng.choice(("flush", "power", "kill", "full")))
             mix.pause_seconds = 0.05
+        case "alone":
+            # A primary that nobody but its hosts reaches, for longer than a failover takes.
+            mix.verbs, mix.operator_share, mix.pause_seconds = ["failover", "next"], 0.6, 0.15
+            only("isolate", *rng.sample(["black hole", "pause", "controller"], 1))
+            mix.while_seconds = 2.0
         case "members":
             # Nothing that lets go of answered writes: all volumes are of one history.
             mix.verbs = ["regroup", "regroup", "sync", "sync", "sync", "extend"]

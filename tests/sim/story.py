@@ -65,7 +65,7 @@ class Story:
         return draw(rng)
 
     def _make_faults(self) -> Faults:
-        return Faults(self.world, self.rng)
+        return Faults(self.world, self.rng, self.mix.while_seconds)
 
     def _make_world(self, limits: Limits, trace: bool) -> World:
         mix, repeated = self.mix, Random(f"{self.seed} repeated")

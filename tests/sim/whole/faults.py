@@ -9,8 +9,8 @@ from tests.sim.whole.world import WholeWorld
 class WholeFaults(Faults):
     """All of it."""
 
-    def __init__(self, world: WholeWorld, rng: Random) -> None:
-        super().__init__(world, rng)
+    def __init__(self, world: WholeWorld, rng: Random, while_seconds: float) -> None:
+        super().__init__(world, rng, while_seconds)
         self.whole = world
         self.kinds |= {
             "controller kill": self.controller_kill,

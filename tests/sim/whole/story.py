@@ -51,7 +51,7 @@ class WholeStory(Story):
         return WholeWorld(len(mix.sizes), mix.controllers, limits, rng, self.delays, trace, mix.dying)
 
     def _make_faults(self) -> Faults:
-        return WholeFaults(self.world, self.rng)
+        return WholeFaults(self.world, self.rng, self.mix.while_seconds)
 
     def _make_operator(self) -> Operator:
         return WholeOperator(self.world, self.rng)  # type: ignore[return-value]
