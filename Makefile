@@ -33,14 +33,15 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 # Tests that start an installation's processes run one after the other, the others on two cores.
-LIVE := tests/real tests/clients tests/load
+LIVE := tests/real tests/clients tests/keystone tests/load tests/torture
 APART := $(BIN)/python -m pytest -n 2 --dist loadfile $(LIVE:%=--ignore=%)
 
 test-fast: $(VENV)/.installed-dev
 	$(APART) $(PYTEST_ARGS)
 
+# What published clients and Keystone need is downloaded meanwhile.
 test: lint system-packages
-	$(APART) $(PYTEST_ARGS)
+	$(BIN)/python -m tests.environments & $(APART) $(PYTEST_ARGS)
 	$(BIN)/python -m pytest $(LIVE) $(PYTEST_ARGS)
 
 # As `test`, with all moments and the full lengths: the load run takes five minutes instead of half a one.

@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 from bilocate.domain.errors import BilocateError
 
@@ -102,9 +103,28 @@ class SiteAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class IdentitySettings:
-    """The built-in identity service."""
+class KeystoneSettings:
+    """A Keystone that knows the callers, and the user of it by which the controller looks at their tokens."""
 
+    auth_url: str  # of version 3, as https://HOST:5000/v3
+    password_file: Path  # 0600
+    username: str = "bilocate"  # with a role by which it may look at others' tokens: service, or admin
+    user_domain: str = "Default"
+    project: str = "service"
+    project_domain: str = "Default"
+    ca_file: Path | None = None  # whom an https address is trusted by; None: those usually trusted
+    # What was told of a token holds so long: a revoked one is refused after that at the latest. 0: each call asks.
+    cache_seconds: float = 10.0
+    timeout_seconds: float = 5.0  # of one question; then callers get 503
+    # Tokens and the password cross the connection: beyond loopback it needs https, or this as a word.
+    allow_plaintext: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IdentitySettings:
+    """The built-in identity service, or the Keystone that takes its place."""
+
+    keystone: KeystoneSettings | None = None
     token_seconds: float = 8 * 3600  # a working day; a client takes a new one by itself
     password_checks_max: int = 4  # at once: each takes 64 MiB and a core for a tenth of a second
     password_checks_waiting_max: int = 64  # more would only wait longer than a client does
@@ -227,6 +247,8 @@ def load_controller_config(file: Path) -> ControllerConfig:
         raise ConfigError(
             file, "api", "tls_certificate_file and tls_key_file are given together or not at all"
         )
+    if config.identity.keystone is not None:
+        _check_keystone(file, config.identity.keystone)
     if len(config.sites) < 2:
         raise ConfigError(file, "sites", "at least two sites are needed: [sites.NAME] with its addresses")
     for name, site in config.sites.items():
@@ -278,6 +300,17 @@ def read_proxy_secret(file: Path) -> str:
     return text
 
 
+def read_secret(file: Path) -> str:
+    """A password: the text of a file that only its owner can read, without the white space around it.
+
+    :raises KeyFileError: when it can't be read, is open to others or is empty.
+    """
+    text = _read_private(file)
+    if not text:
+        raise KeyFileError(file, "is empty")
+    return text
+
+
 def control_token(key: bytes) -> str:
     """The bearer token of control and arbiter calls. The key itself never crosses a connection."""
     return hmac.digest(key, b"bilocate control v1", "sha256").hex()
@@ -323,6 +356,19 @@ def _check_listener(file: Path, name: str, listener: Listener, encrypted: bool) 
         "127.0.0.1, configure TLS where there is such a setting, or say that the network is trusted with "
         "allow_plaintext = true",
     )
+
+
+def _check_keystone(file: Path, keystone: KeystoneSettings) -> None:
+    url, key = urlsplit(keystone.auth_url), "identity.keystone.auth_url"
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ConfigError(file, key, f"{keystone.auth_url!r} is no address such as https://HOST:5000/v3")
+    if url.scheme == "http" and not is_loopback(url.hostname) and not keystone.allow_plaintext:
+        raise ConfigError(
+            file,
+            key,
+            "tokens and the password would cross a network unencrypted: give an https address, or say that the "
+            "network is trusted with allow_plaintext = true",
+        )
 
 
 def _check_link_address(file: Path, key: str, site: SiteAddress) -> None:

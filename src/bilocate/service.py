@@ -51,6 +51,7 @@ async def _controller(config: ControllerConfig) -> None:
     from bilocate.api.app import build_app
     from bilocate.api.context import Parts
     from bilocate.api.identity.first_admin import make_first_admin
+    from bilocate.api.identity.keystone import Keystone
     from bilocate.api.identity.passwords import Passwords
     from bilocate.api.server import ApiServer, bind, public_url
     from bilocate.operations.service import Operations
@@ -62,23 +63,22 @@ async def _controller(config: ControllerConfig) -> None:
     stopping = _stop_signal()
     bound = bind(config.api)
     url = public_url(config.api, bound)
+    settings = config.identity.keystone
+    keystone = None if settings is None else Keystone(settings)
     database, passwords = Database(config.database_url), Passwords(config.identity)
 
     async def prepare() -> None:
         await upgrade(database)
-        await make_first_admin(database, passwords, config, url)
+        if keystone is None:  # it has users of its own
+            await make_first_admin(database, passwords, config, url)
 
     try:
         await _first_of(stopping.wait(), _prepared(database, prepare))
         if stopping.is_set():
             return
         operations = Operations(database, settings_of(config, token))
-        server = ApiServer(
-            build_app(Parts(config, database, operations, token, url), passwords),
-            config.api,
-            bound,
-            config.limits,
-        )
+        parts = Parts(config, database, operations, token, url, keystone)
+        server = ApiServer(build_app(parts, passwords), config.api, bound, config.limits)
         await operations.start()
         try:
             await server.start()
@@ -91,6 +91,8 @@ async def _controller(config: ControllerConfig) -> None:
             await operations.stop()
     finally:
         passwords.close()
+        if keystone is not None:
+            await keystone.close()
         await database.close()
 
 

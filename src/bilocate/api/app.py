@@ -31,6 +31,7 @@ from bilocate.api.identity.passwords import Passwords
 from bilocate.api.identity.routes import Identity, identity_routes
 from bilocate.api.internal import internal_routes
 from bilocate.api.metrics import Metrics
+from bilocate.api.open_path import OpenPath
 from bilocate.api.openapi.document import openapi_route
 from bilocate.api.resource import Resource
 from bilocate.api.versions import version_routes
@@ -104,16 +105,27 @@ def build_app(parts: Parts, passwords: Passwords) -> Gate:
 
 def build_routes(parts: Parts, passwords: Passwords, metrics: Metrics) -> list[BaseRoute]:
     """All paths, the one among them at which they are described."""
-    login = Login(parts.database, passwords, parts.config.identity)
     routes = [
         *version_routes(parts),
         *health_routes(parts, metrics),
-        *identity_routes(Identity(parts, login)),
+        *_identity_routes(parts, passwords),
         *internal_routes(parts),
         *_project_routes(parts, "v2", {**REPLICATION, **VOLUMES}),
         *_project_routes(parts, "v3", {**ONLY_V3, **VOLUMES}),
     ]
     return [*routes, openapi_route(routes)]
+
+
+def _identity_routes(parts: Parts, passwords: Passwords) -> list[BaseRoute]:
+    if parts.keystone is None:
+        return identity_routes(Identity(parts, Login(parts.database, passwords, parts.config.identity)))
+    url = parts.keystone.url
+
+    async def elsewhere(request: Request) -> Response:
+        raise Problem(404, f"who may call is known to Keystone here: ask {url}")
+
+    path = "/identity{rest:path}"
+    return [Route(path, OpenPath(path, dict.fromkeys(not_yet.ANY_METHOD, elsewhere)))]
 
 
 def _project_routes(parts: Parts, version: str, paths: Paths) -> list[BaseRoute]:

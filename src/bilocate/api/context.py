@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +28,15 @@ class Caller:
         return "admin" in self.roles
 
 
+class Identity(Protocol):
+    """An identity service elsewhere."""
+
+    url: str  # where clients take their tokens, of version 3
+
+    async def caller(self, secret: str) -> Caller | None:
+        """Who a token is of; None for one that is not valid."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the API is built of."""
@@ -37,6 +46,7 @@ class Parts:
     operations: Operations
     control_token: str
     public_url: str  # where clients reach this controller, without a path at its end
+    keystone: Identity | None = None  # who knows the callers; None: the built-in identity service
 
 
 @dataclass(slots=True)

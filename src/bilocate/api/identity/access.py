@@ -16,16 +16,27 @@ WRITERS = frozenset({"member", "admin"})
 async def authenticate(parts: Parts, secret: str | None) -> Caller:
     """The caller behind a token.
 
-    :raises Problem: 401 when there is none, or it has ended, was revoked, or its user or project is disabled.
+    :raises Problem: 401 when there is none, or it has ended, was revoked, or its user or project is disabled; 503 when
+        Keystone, where it is the one that knows, can't be asked.
     """
-    found = None if not secret else await find_token(parts.database, secret)
-    if found is None:
+    caller = None if not secret else await _caller(parts, secret)
+    if caller is None:
+        url = f"{parts.public_url}/identity/v3" if parts.keystone is None else parts.keystone.url
         raise Problem(
             401,
-            "no valid token in X-Auth-Token: get one with POST /identity/v3/auth/tokens",
+            f"no valid token in X-Auth-Token: get one with POST {url}/auth/tokens",
             BAD_TOKEN,
-            {"WWW-Authenticate": f'Keystone uri="{parts.public_url}/identity/v3"'},
+            {"WWW-Authenticate": f'Keystone uri="{url}"'},
         )
+    return caller
+
+
+async def _caller(parts: Parts, secret: str) -> Caller | None:
+    if parts.keystone is not None:
+        return await parts.keystone.caller(secret)
+    found = await find_token(parts.database, secret)
+    if found is None:
+        return None
     names = frozenset(role.name for role in found.roles)
     return Caller(found.user.id, found.user.name, found.project.id if found.project else None, names)
 

@@ -99,8 +99,10 @@ def document(routes: Sequence[BaseRoute]) -> Json:
         told, suffix = found
         said = told.said or _said(handler)
         paths.setdefault(path, {})[method.lower()] = _operation(path, method, told, suffix, said)
-    if described:
-        raise Undescribed(f"described, but no call: {sorted(described)}")
+    is_built_in = any(map(_is_identity, paths))  # else Keystone has its calls
+    idle = sorted(call for call in described if is_built_in or not _is_identity(call[0]))
+    if idle:
+        raise Undescribed(f"described, but no call: {idle}")
     parts = (replication, volumes, catalogue, attachments, identity, others)
     schemas = {**SCHEMAS, **{name: schema for part in parts for name, schema in part.SCHEMAS.items()}}
     return {
@@ -119,6 +121,10 @@ def document(routes: Sequence[BaseRoute]) -> Json:
             },
         },
     }
+
+
+def _is_identity(path: str) -> bool:
+    return f"{path}/".startswith("/identity/")
 
 
 def calls_of(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str, Any]]:
