@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 from tests.operations.place import Place
+from tests.operations.test_extend_group import extend, sizes
+from tests.operations.test_reconcile import leave_held
 from tests.operations.trying import Snapshots
 
 from bilocate.domain.arbiter import Ask, Call
+from bilocate.domain.geometry import GIB
+from bilocate.domain.operation_states import OperationStatus
 from bilocate.operations.restore import EPOCHS_SKIPPED, Found, RestoreUnclear, Said, found_of, restore
 from bilocate.store import arbiter
 from bilocate.store.backup import BackupError, write_backup
-from bilocate.store.models import Group, Sequence, Session
+from bilocate.store.models import Group, Pair, Sequence, Session, Volume
 from bilocate.store.sealing import OlderThanSites, is_sealed, last_epoch, seal
 
 SITES = ("az1", "az2")
@@ -100,6 +105,93 @@ def test_a_site_that_has_a_newer_epoch_is_noticed_before_anything_is_told_to_it(
             assert not await place.operations.reconciler.round(site)
         assert {site: agent.taken for site, agent in place.world.agents.items()} == told
         assert await place.operations.journal.claim() == []
+
+    snapshots.in_step(work)
+
+
+Columns = tuple[type[Session] | type[Volume] | type[Pair], str, dict[str, int]]
+
+
+async def copied(place: Place, group_id: str) -> list[Columns]:
+    """What a copy has of the sizes and revisions of a group."""
+    kept: list[Columns] = []
+    async with place.database.reading() as db:
+        session = await db.get_one(Session, group_id)
+        kept.append((Session, group_id, {"revision": session.revision, "version": session.version}))
+        for pair in await db.scalars(select(Pair).where(Pair.session_id == group_id)):
+            kept.append((Pair, pair.id, {"size_gib": pair.size_gib}))
+            for volume_id in (pair.first_volume_id, pair.second_volume_id):
+                volume = await db.get_one(Volume, volume_id)
+                revision = volume.wanted_revision
+                kept.append((Volume, volume_id, {"size_gib": volume.size_gib, "wanted_revision": revision}))
+    return kept
+
+
+async def put_back(place: Place, copy: list[Columns]) -> None:
+    async with place.database.writing() as db:
+        for model, key, values in copy:
+            await db.execute(update(model).where(model.id == key).values(**values))
+
+
+async def restored_and_in_step(place: Place, group_id: str) -> None:
+    assert (await restore(place.operations.context, Said())).groups == {group_id: "az1"}
+    await place.settle()
+    az1, az2 = (place.world.agents[site].halves[group_id] for site in SITES)
+    assert az1.in_step
+    assert az1.serving
+    assert not az1.quiesced
+    assert not az2.holds_hello
+
+
+def test_a_copy_older_than_an_extension_is_noticed_and_learns_the_sizes(snapshots: Snapshots) -> None:
+    """No epoch is newer, but both sites have heard of a later wish; with the copy's sizes no wish would be taken."""
+
+    async def work(place: Place, group_id: str) -> None:
+        copy = await copied(place, group_id)
+        assert await extend(place, group_id) is OperationStatus.SUCCEEDED
+        await put_back(place, copy)
+        for site in SITES:
+            assert not await place.operations.reconciler.round(site)
+        async with place.database.reading() as db:
+            assert await is_sealed(db)
+        await restored_and_in_step(place, group_id)
+        grown = await sizes(place, group_id)
+        assert set(map(tuple, grown.values())) == {(3,)}, grown
+
+    snapshots.in_step(work)
+
+
+@pytest.mark.parametrize("behind", SITES)
+def test_an_extension_that_one_site_alone_has_taken_up_is_ended_by_a_restore(
+    snapshots: Snapshots, behind: str
+) -> None:
+    """The copy's operation is gone, and no call could make the smaller volume follow: the pair is that large."""
+
+    async def work(place: Place, group_id: str) -> None:
+        copy = await copied(place, group_id)
+        assert await extend(place, group_id) is OperationStatus.SUCCEEDED
+        await put_back(place, copy)
+        for volume in place.world.agents[behind].volumes.values():
+            volume.size_bytes = GIB
+        await restored_and_in_step(place, group_id)
+        grown = await sizes(place, group_id)
+        assert set(map(tuple, grown.values())) == {(3,)}, grown
+
+    snapshots.in_step(work)
+
+
+def test_a_hold_that_the_copy_does_not_know_ends_with_a_restore(snapshots: Snapshots) -> None:
+    """A failover and a reversal were under way, and their controller is gone."""
+
+    async def work(place: Place, group_id: str) -> None:
+        copy = await copied(place, group_id)
+        await leave_held(place, group_id)
+        async with place.database.writing() as db:
+            session = await db.get_one(Session, group_id)
+            session.held = session.quiesced = False
+        await put_back(place, copy)
+        await restored_and_in_step(place, group_id)
+        assert await place.do("reverse", group_id) is OperationStatus.SUCCEEDED
 
     snapshots.in_step(work)
 

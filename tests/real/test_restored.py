@@ -1,5 +1,6 @@
 """The controllers' database is put back from an older copy: no two sites answer, and there is a way out."""
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,11 @@ from tests.real.harness.protected import Protected, is_in_step, protect
 from tests.real.harness.waiting import wait_for
 
 from bilocate.cli.layout import CONTROLLER
+from bilocate.client.errors import ClientError
+from bilocate.operations.injection import ENVIRONMENT_NAME, Moment
 
 COMMAND_SECONDS = 60
+LARGER_GIB = 2
 
 
 def run(installation: Installation, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -108,6 +112,16 @@ def put_back_by_hand(installation: Installation, copy: Path, sealed: bool) -> No
         installation.alter("DELETE FROM sequences WHERE name = 'sealed'")
 
 
+def leave_a_hold(installation: Installation, group: Protected) -> None:
+    """The controller dies in a failover, when az2 has let go of its link and takes no hello."""
+    installation.stop(CONTROLLER)
+    installation.start(CONTROLLER, {ENVIRONMENT_NAME: f"failover:precheck:{Moment.AFTER.value}"})
+    with contextlib.suppress(ClientError):
+        group.act("failover")
+    installation.wait_dead(CONTROLLER)
+    assert installation.ask_agent("az2", f"sessions/{group.group_id}")["holds_hello"]
+
+
 @pytest.mark.slow
 def test_a_copy_is_put_back_by_the_command_and_what_it_does_not_know_has_to_be_spoken_of(
     installation: Installation, tmp_path: Path
@@ -119,7 +133,8 @@ def test_a_copy_is_put_back_by_the_command_and_what_it_does_not_know_has_to_be_s
     later = protect(installation, pairs=1)
     busy = run(installation, "restore", str(copy))
     assert busy.returncode == 1, "the controller runs"
-    installation.stop("controller")
+    installation.client.extend_group(first.group_id, dict.fromkeys(first.pair_ids, LARGER_GIB))
+    leave_a_hold(installation, first)
     unclear = run(installation, "restore", str(copy))
     assert unclear.returncode == 1
     assert later.group_id in unclear.stderr
@@ -134,6 +149,10 @@ def test_a_copy_is_put_back_by_the_command_and_what_it_does_not_know_has_to_be_s
         return all(later.group_id not in installation.ask_agent(site, "status")["sessions"] for site in SITES)
 
     wait_for("end of what the copy does not know", ended)
+    # It has grown since the copy, and the hold that a failover had left is none.
+    half = installation.ask_agent("az2", f"sessions/{first.group_id}")
+    assert not half["holds_hello"]
+    assert first.sizes() == {LARGER_GIB}
     # What there is goes on as ever.
     first.act("reverse")
     first.wait(

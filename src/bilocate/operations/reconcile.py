@@ -104,9 +104,9 @@ class Reconciler:
         if await self._is_older_than(report):
             return False
         await self._note_holds(report)
-        # Read after the report: what the report has and the database has not is really gone.
-        async with self._database.reading() as db:
-            rows = await site_rows(db, site, self._settings)
+        rows = await self._rows(report)
+        if rows is None:
+            return False
         done = await self._put_volumes(report, rows)
         done = await self._put_sessions(report, rows) and done
         if done:
@@ -124,7 +124,9 @@ class Reconciler:
         """
         await self._observer.freshen(self._settings.sites, 0.0, seconds)
         for site in self._settings.sites:
-            await self._is_older_than(self._observer.last(site))
+            report = self._observer.last(site)
+            if report.answered and not await self._is_older_than(report):
+                await self._rows(report)
 
     async def _is_older_than(self, report: SiteReport) -> bool:
         """Whether the database is older than the site: then it is sealed, and nobody is told anything by it."""
@@ -134,10 +136,23 @@ class Reconciler:
                 return True
             if newest <= await last_epoch(db):
                 return False
+        await self._seal(report)
+        return True
+
+    async def _rows(self, report: SiteReport) -> SiteRows | None:
+        """What the site should have; None: it has heard of later wishes than the database knows, which is older."""
+        # Read after the report: what the report has and the database has not is really gone, or never came to be here.
+        async with self._database.reading() as db:
+            rows = await site_rows(db, report.site, self._settings)
+        if not has_later_wishes(report, rows):
+            return rows
+        await self._seal(report)
+        return None
+
+    async def _seal(self, report: SiteReport) -> None:
         async with self._database.writing() as db:
             await seal(db)
-        log.error("database_older_than_site", site=report.site, epoch=newest)
-        return True
+        log.error("database_older_than_site", site=report.site, epoch=newest_epoch(report))
 
     async def _note_holds(self, report: SiteReport) -> None:
         assert report.status is not None
@@ -218,6 +233,19 @@ def newest_epoch(report: SiteReport) -> int:
     """The highest epoch of all sessions at a site; 0 when it did not answer or has none."""
     sessions = report.status["sessions"].values() if report.status is not None else ()
     return max((int(found.get("epoch", 0)) for found in sessions), default=0)
+
+
+def has_later_wishes(report: SiteReport, rows: SiteRows) -> bool:
+    """Whether a site was told, within an epoch, what the rows don't know: sites are told only what is committed."""
+    for session_id, wanted in rows.sessions.items():
+        found = report.session(session_id)
+        if found is not None and int(found["epoch"]) == wanted["epoch"] and is_older(wanted, found):
+            return True
+    volumes = ((report.volume(volume_id), wanted) for volume_id, wanted in rows.volumes.items())
+    return any(
+        found is not None and int(found.get("exports_revision", -1)) > wanted["revision"]
+        for found, wanted in volumes
+    )
 
 
 def _volume_differs(found: Json, wanted: Json) -> bool:

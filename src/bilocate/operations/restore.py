@@ -245,15 +245,18 @@ def _level_status(group: Group, session: Session, moved: bool, joined: bool) -> 
 
 
 async def _pass_revisions(db: Any, reports: Mapping[str, SiteReport]) -> None:
-    """What is wanted of a volume is newer than what its site has, and never smaller than it has become."""
-    for volume in await db.scalars(select(Volume)):
+    """What is wanted of a volume is newer than what its site has, and never smaller than it has become; a pair is as
+    large as the larger of its volumes, also where an extension was under way: a volume is never made smaller."""
+    volumes = {volume.id: volume for volume in await db.scalars(select(Volume))}
+    for volume in volumes.values():
         told = reports[volume.site].volume(volume.id) if volume.site in reports else None
         if told is None:
             continue
         volume.wanted_revision = max(volume.wanted_revision, int(told["exports_revision"])) + 1
         volume.size_gib = max(volume.size_gib, int(told["size_bytes"]) >> 30)
-    await db.flush()
     for pair in await db.scalars(select(Pair)):
         ids = (pair.first_volume_id, pair.second_volume_id)
-        sizes = [volume.size_gib for volume in await db.scalars(select(Volume).where(Volume.id.in_(ids)))]
-        pair.size_gib = max([pair.size_gib, *sizes])
+        both = [volumes[volume_id] for volume_id in ids if volume_id in volumes]
+        pair.size_gib = max([pair.size_gib, *(volume.size_gib for volume in both)])
+        for volume in both:
+            volume.size_gib = pair.size_gib
