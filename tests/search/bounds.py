@@ -27,6 +27,7 @@ class Bounds:
     slow_disks: bool = False  # a disk's writes and reads end later, one by one
     slow_answers: bool = False  # the arbiter's answer travels: carried out and heard are two moments
     quick: bool = False  # commits, flushes and reads of chunks end within the event that began them
+    instant: bool = False  # so do frames: what goes wrong comes between two events of the roles
     fresh: bool = False  # it begins before the first resync, not in step
 
     def less(self, name: str) -> "Bounds":

@@ -9,7 +9,7 @@ import re
 import types
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from hashlib import blake2b
 from operator import attrgetter
@@ -21,15 +21,20 @@ from tests.search.site import Ports, Site
 from tests.search.tickets import TICKETS, Counter, Name, Ticket
 from tests.search.world import World
 
+from bilocate.domain.primary_states import PrimaryState
 from bilocate.replication.barriers import Barriers
+from bilocate.replication.flushes import Flushes
 from bilocate.replication.frames import Hello
+from bilocate.replication.heartbeat import Heartbeat
 from bilocate.replication.limits import Limits
 from bilocate.replication.marks import Marks
 from bilocate.replication.primary import PrimaryHalf
+from bilocate.replication.primary_quiesce import Quiesce
 from bilocate.replication.primary_start import Start
 from bilocate.replication.pull import Puller
 from bilocate.replication.requests import Request
 from bilocate.replication.resync import Progress
+from bilocate.replication.row_view import RowView
 from bilocate.replication.secondary import SecondaryHalf
 from bilocate.replication.session import Session
 from bilocate.replication.wanted import Wanted
@@ -44,9 +49,26 @@ _LEFT_OUT: dict[type[Any], set[str]] = {
     PrimaryHalf: {"ports", "limits", "refusal", "hello"},
     SecondaryHalf: {"ports", "limits", "refusal", "hello", "followed_at", "instance"},
     Puller: {"pulled_bytes"},
+    Start: {"_why"},
     # Flush numbers are told relative to the present one: see `_marks`.
     WritePath: {"flush_number"},
     Barriers: {"flush_number"},
+}
+# Left over from what has ended, and set anew before it is read again.
+_STALE: dict[type[Any], Callable[[Any], tuple[str, ...]]] = {
+    Flushes: lambda o: (
+        () if o.running else ("_token", "_seq", "_candidates", "_both", "_drop_all", "_drop_idle")
+    ),
+    Barriers: lambda o: () if o._running is not None else ("_token", "_candidates", "_once_more"),
+    RowView: lambda o: () if o.pending is not None else ("_call_id",),
+    WritePath: lambda o: () if o.linked else ("linked_after", "confirmed_seq"),
+    Quiesce: lambda o: () if o._half.quiesced else ("until", "_flushing", "_undoing"),
+    PrimaryHalf: lambda o: _WAITS.get(o.state, ("_wait_until", "_asked_permit")),
+}
+_WAITS: dict[PrimaryState, tuple[str, ...]] = {
+    PrimaryState.TRIPPED: (),
+    PrimaryState.DETACHED: ("_asked_permit",),
+    PrimaryState.WAITING: ("_asked_permit",),
 }
 # Keyed by the ids of requests: told by the requests.
 _BY_ID: dict[type[Any], set[str]] = {
@@ -56,10 +78,16 @@ _BY_ID: dict[type[Any], set[str]] = {
     Puller: {"writing"},
 }
 _ALL_LEFT_OUT = {"_ports", "_world", "_site"}  # walked once, from the world
-_NOTHING: tuple[type[Any], ...] = (Limits, Hello, Progress, Counter)
+_NOTHING: tuple[type[Any], ...] = (
+    Limits,
+    Hello,
+    Progress,
+    Counter,
+    Heartbeat,
+)  # nobody waits for silence here
 
 
-_SHAPES: dict[type[Any], "_Shape"] = {}
+_SHAPES: dict[tuple[type[Any], tuple[str, ...]], "_Shape"] = {}
 _PLAIN = frozenset((int, bool, type(None)))
 
 
@@ -78,16 +106,9 @@ class Walk:
         """Walk this and all that hangs on it."""
         kind = type(obj)
         how = _HOW.get(kind)
-        if how is not None:
-            how(self, obj)
-        elif issubclass(kind, Ticket):
-            self._ticket(obj)
-        elif issubclass(kind, Enum):
-            self.out.append(obj.name)
-        elif issubclass(kind, int):
-            self.out.append(int(obj))
-        elif kind not in _NOTHING:
-            self._object(obj, kind)
+        if how is None:
+            how = _HOW[kind] = _how_to_walk(kind)
+        how(self, obj)
 
     def _ticket(self, ticket: Ticket) -> None:
         if ticket:
@@ -96,6 +117,15 @@ class Walk:
 
     def _plain(self, obj: Any) -> None:
         self.out.append(obj)
+
+    def _number(self, obj: int) -> None:
+        self.out.append(int(obj))
+
+    def _enum(self, obj: Enum) -> None:
+        self.out.append(obj.name)
+
+    def _nothing(self, obj: Any) -> None:
+        """It never changes."""
 
     def _float(self, obj: float) -> None:
         left = obj - self.clock
@@ -163,7 +193,9 @@ class Walk:
             return
         self.add(obj.record)
         self._dict(obj.committing)
+        self._set(obj.exact)
         # Which flush last touched an extent is compared with a flush that runs, or with later ones.
+        self.out.append(len(obj.touched))
         for extent, number in obj.touched.items():
             self.out += [extent, max(-1, int(number) - self.flush_number)]
 
@@ -177,12 +209,19 @@ class Walk:
         self.add(obj.done)
         self.add(obj.followers)
 
-    def _object(self, obj: Any, kind: type[Any]) -> None:
-        if self._seen(obj):
+    def _object(self, obj: Any) -> None:
+        number = self._memo.get(id(obj))
+        if number is not None:
+            self.out.append(-1 - number)
             return
-        shape = _SHAPES.get(kind)
+        self._memo[id(obj)] = len(self._memo)
+        self._keep.append(obj)
+        kind = type(obj)
+        stale = _STALE.get(kind)
+        key = (kind, () if stale is None else stale(obj))
+        shape = _SHAPES.get(key)
         if shape is None:
-            shape = _SHAPES[kind] = _shape_of(obj, kind)
+            shape = _SHAPES[key] = _shape_of(obj, *key)
         out = self.out
         out.append(kind.__name__)
         for value in shape.values(obj):
@@ -233,8 +272,9 @@ def part_between(world: World) -> Part:
     """What belongs to no site."""
     walk = Walk()
     walk.out += world.bounds.counts
-    for part in (world.row, world.wish, world.operation, world.release, world.last_epoch, world.promises):
+    for part in (world.row, world.wish, world.operation, world.release, world.last_epoch):
         walk.add(part)
+    walk.add(world.promises.state(lossy=world.bounds.forced > 0))
     walk.add(world.flights)
     walk.add(world.ends)
     if world.bounds.repeats:
@@ -260,6 +300,22 @@ def digest_of(parts: Sequence[Part]) -> bytes:
     return blake2b(marshal.dumps(out, 2), digest_size=16).digest()
 
 
+def _how_to_walk(kind: type[Any]) -> Callable[[Walk, Any], None]:
+    if issubclass(kind, Ticket):
+        return Walk._ticket
+    if issubclass(kind, Enum):
+        return Walk._enum
+    if issubclass(kind, int):
+        return Walk._number
+    return Walk._nothing if kind in _NOTHING else Walk._object
+
+
+# Walked by hand: a new field of theirs must be walked too.
+assert set(Marks.__slots__) == {"committing", "exact", "record", "touched"}
+assert len(Request.__slots__) == 17  # `keep_allocated` is never set here
+assert len(fields(Wanted)) == 9
+
+
 @dataclass(slots=True)
 class _Shape:
     """What of an object is walked."""
@@ -268,12 +324,12 @@ class _Shape:
     by_id: tuple[str, ...]
 
 
-def _shape_of(obj: Any, kind: type[Any]) -> _Shape:
+def _shape_of(obj: Any, kind: type[Any], stale: tuple[str, ...]) -> _Shape:
     names: list[str] = []
     for each in kind.__mro__:
         names += [name for name in getattr(each, "__slots__", ()) if isinstance(name, str)]
     names += list(getattr(obj, "__dict__", ()))
-    left_out = _LEFT_OUT.get(kind, set()) | _ALL_LEFT_OUT
+    left_out = _LEFT_OUT.get(kind, set()).union(_ALL_LEFT_OUT, stale)
     by_id = tuple(name for name in names if name in _BY_ID.get(kind, ()))
     walked = [name for name in names if name not in left_out and name not in by_id]
     if not walked:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.search.bounds import Bounds
-from tests.search.canonical import digest_of, part_between, part_of_site
+from tests.search.canonical import Part, digest_of, part_between, part_of_site
 from tests.search.events import BOUNDED, events_of
 from tests.search.snapshot import Saved, load, load_all, save
 from tests.search.world import Event, World
@@ -56,9 +56,12 @@ def digest(world: World) -> bytes:
 
 
 class Search:
-    """One search. `seconds` end it early; then `Found.whole` is false."""
+    """One search. After `seconds` of a core it ends early; then `Found.whole` is false.
 
-    def __init__(self, bounds: Bounds, seconds: float = 1e9) -> None:
+    `doubt`: wherever two ways led to what is called one state, see whether the next events lead both to the same.
+    """
+
+    def __init__(self, bounds: Bounds, seconds: float = 1e9, doubt: bool = False) -> None:
         self._bounds = bounds
         self._seconds = seconds
         self._found = Found()
@@ -69,24 +72,30 @@ class Search:
         self._depth = array("l")
         self._back: list[array[int]] = []  # by state: those from which it is reached without a fault
         self._settled: list[int] = []
-        self._frontier: deque[tuple[int, Saved]] = deque()
+        self._doubt = doubt
+        self._next: list[set[int]] = []  # by state: those that follow, where there is doubt
+        self._doubted: list[tuple[int, Saved]] = []  # another way to this state
+        self._frontier: deque[tuple[int, Saved, dict[str, Part]]] = deque()
 
     def run(self) -> Found:
         """Look at everything, or until a promise is broken."""
-        began = time.monotonic()
+        began = time.process_time()
         found = self._found
         try:
             self._world = beginning(self._bounds)
             self._add(digest(self._world), -1, ())
-            self._frontier.append((0, save(self._world)))
-            while self._frontier and time.monotonic() < began + self._seconds:
+            parts = {name: part_of_site(site) for name, site in self._world.sites.items()}
+            self._frontier.append((0, save(self._world), parts))
+            while self._frontier and time.process_time() < began + self._seconds:
                 self._expand(*self._frontier.popleft())
             found.whole = not self._frontier
             if found.whole:
                 self._require_ways_out()
+            for number, saved in self._doubted:
+                self._require_same(number, saved)
         except Violation as violation:
             found.violation = str(violation)
-        found.seconds = time.monotonic() - began
+        found.seconds = time.process_time() - began
         return found
 
     def _add(self, key: bytes, origin: int, event: Event) -> int:
@@ -97,31 +106,56 @@ class Search:
         self._from.append(origin)
         self._by.append(event)
         self._back.append(array("l"))
+        self._next.append(set())
         self._depth.append(self._depth[origin] + 1 if origin >= 0 else 0)
         found.depth = max(found.depth, self._depth[-1])
         if self._world.settled:
             self._settled.append(number)
         return number
 
-    def _expand(self, number: int, saved: Saved) -> None:
-        """Every event of one state."""
+    def _expand(self, number: int, saved: Saved, parts: dict[str, Part]) -> None:
+        """Every event of one state; `parts` are its sites as they were walked."""
         world = self._world
         load_all(world, saved)
-        parts = {name: part_of_site(site) for name, site in world.sites.items()}
         for event in events_of(world):
             self._take(event, number)
-            sites = [
-                part_of_site(site) if name in world.touched else parts[name]
-                for name, site in world.sites.items()
-            ]
-            key = digest_of([part_between(world), *sites])
-            reached = self._numbers.get(key)
-            if reached is None:
-                reached = self._add(key, number, event)
-                self._frontier.append((reached, save(world, saved)))
-            if event[0] not in BOUNDED and reached != number:
-                self._back[reached].append(number)
+            if not world.refused:
+                self._arrive(number, event, saved, parts)
             load(world, saved)
+
+    def _arrive(self, number: int, event: Event, saved: Saved, parts: dict[str, Part]) -> None:
+        """The state that an event has led to: perhaps a new one."""
+        world = self._world
+        sites = {
+            name: part_of_site(site) if name in world.touched else parts[name]
+            for name, site in world.sites.items()
+        }
+        key = digest_of([part_between(world), *sites.values()])
+        reached = self._numbers.get(key)
+        if reached is None:
+            reached = self._add(key, number, event)
+            self._frontier.append((reached, save(world, saved), sites))
+        elif self._doubt:
+            self._doubted.append((reached, save(world, saved)))
+        if self._doubt:
+            self._next[number].add(reached)
+        if event[0] not in BOUNDED and reached != number:
+            self._back[reached].append(number)
+
+    def _require_same(self, number: int, saved: Saved) -> None:
+        """A second way to a state: what follows must be what followed the first time."""
+        known = self._next[number]
+        world = self._world
+        load_all(world, saved)
+        seen = set()
+        for event in events_of(world):
+            world.apply(event)
+            if not world.refused:
+                sites = [part_of_site(site) for site in world.sites.values()]
+                seen.add(self._numbers.get(digest_of([part_between(world), *sites]), -1))
+            load(world, saved)
+        if seen != known:
+            raise AssertionError(f"state {number} is not one state: {known ^ seen} follow only once")
 
     def _take(self, event: Event, number: int) -> None:
         self._found.transitions += 1

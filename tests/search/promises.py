@@ -5,6 +5,7 @@ taken effect: a later write that was answered, or another value that a host has 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from tests.sim.checkers.violation import Violation
 
@@ -199,6 +200,28 @@ class Promises:
             value = disks[place[0]][place[1]]
             others = {0, *(each.value for each in self.writes if each.place == place)} - {value}
             self._places[place] = Register(value, frozenset(others))
+
+    def state(self, lossy: bool) -> tuple[Any, ...]:
+        """All that what follows may depend on. `lossy`: an operator may still accept loss."""
+        order = lossy or self._lossy
+        writes = []
+        for each in self.writes:
+            here = each.branch == self._branch
+            gone = each.value in self._places[each.place].gone
+            under_way = not each.answered and not each.ended
+            writes.append(
+                (
+                    each.answered,
+                    each.ended,
+                    here,
+                    (each.site, each.foreign) if under_way else each.foreign and here,
+                    each.before if here and not each.answered and not gone else (),
+                    (each.after,) if order else (),
+                )
+            )
+        places = [(each.seen, each.gone, each.effective) for each in self._places.values()]
+        roles = (self.master, self._handed_over, self._exempt, self._lossy, self.attachment)
+        return (writes, places, roles, self._cut if order else ())
 
     @property
     def unanswered(self) -> bool:

@@ -13,8 +13,22 @@ SMALL = {
 }
 
 LARGE = {
-    "unknown": Bounds(writes=1, cuts=1, unknown=1),
+    "failover-crash": Bounds(writes=1, failovers=1, crashes=1, instant=True),
+    "switchover-crash": Bounds(writes=1, switchovers=1, crashes=1, instant=True),
+    "failover-late": Bounds(writes=1, failovers=1, repeats=1, instant=True),
+    "switchover-late": Bounds(writes=1, switchovers=1, repeats=1, instant=True),
+    "disks": Bounds(writes=2, cuts=1, slow_disks=True, quick=True),
+    "unknown": Bounds(writes=1, cuts=1, unknown=1, slow_answers=True, quick=True),
     "power": Bounds(writes=1, power_cuts=1),
-    "failover-slow": Bounds(writes=1, failovers=1),
+    "failover-power": Bounds(writes=1, failovers=1, power_cuts=1, instant=True),
+    "stop": Bounds(writes=1, stops=1, go_ons=1, cuts=1, instant=True),
+    "intents": Bounds(writes=2, cuts=1, intents_max=1, places=_TWO_VOLUMES),
+    "fresh": Bounds(writes=2, cuts=1, fresh=True, quick=True),
+    "read": Bounds(writes=2, reads=1, cuts=1, quick=True),
+    "crash-cut": Bounds(writes=1, crashes=1, cuts=1, quick=True),
     "order-cut": Bounds(writes=2, cuts=1, forced=1, places=_TWO_VOLUMES, ordered=True, quick=True),
+    "failover-slow": Bounds(writes=1, failovers=1),
+    "roles": Bounds(writes=1, failovers=1, switchovers=1, go_ons=1, instant=True),
+    "two-crashes": Bounds(writes=1, crashes=2, quick=True),
+    "reprotect": Bounds(writes=1, failovers=1, cuts=1, go_ons=1, quick=True),
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.search.disk import Disk, content
 from tests.search.link import End
-from tests.search.tickets import CallId, Counter, Seq, Token
+from tests.search.tickets import CALLS, TOKENS, Counter, Seq
 from tests.sim.world.stored import Stored
 
 from bilocate.domain.arbiter import Ask, Call
@@ -155,8 +155,8 @@ class Site:
         self.ports = Ports(self._world, self)
         limits = LIMITS if self._world.limits is None else self._world.limits
         self.session = Session(SESSION, self.name, self.instance, self.boot, self.ports, limits)
-        self.session._tokens = Counter(Token)  # type: ignore[assignment]
-        self.session._call_ids = Counter(CallId)  # type: ignore[assignment]
+        self.session._tokens = Counter(TOKENS[self.name])  # type: ignore[assignment]
+        self.session._call_ids = Counter(CALLS[self.name])  # type: ignore[assignment]
         records, sessions = self.stored.load()
         self.marks = [Marks(record) for record in records.values()]
         self.refused = int(self.stored.items.get(REFUSED, "-1"))

@@ -108,7 +108,7 @@ class _Pickler(pickle.Pickler):
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A state: what is between the sites, and each site. Parts that an event left alone are shared."""
+    """A state: what is between the sites, and each site. Sites that an event left alone are shared."""
 
     between: bytes
     sites: dict[str, bytes]

@@ -43,6 +43,12 @@ def test_a_state_is_the_same_whichever_of_two_independent_events_came_first() ->
     assert digest(one) != digest(other)
 
 
+def test_what_is_called_one_state_goes_on_as_one() -> None:
+    found = Search(Bounds(writes=1, cuts=1, quick=True), doubt=True).run()
+    assert found.violation is None
+    assert found.whole
+
+
 def test_a_loaded_state_goes_on_as_the_one_that_was_saved() -> None:
     world = beginning(Bounds(writes=2, cuts=1))
     ways = []

@@ -13,12 +13,23 @@ class Ticket(int):
         return type(self)(int(self) + other)
 
 
-class Token(Ticket):
-    """A commit, a flush or a read of chunks."""
+# Each site counts its own: a number of one is never compared with one of the other.
 
 
-class CallId(Ticket):
-    """A call to the arbiter."""
+class TokenA(Ticket):
+    """A commit, a flush or a read of chunks at site A."""
+
+
+class TokenB(Ticket):
+    """The same at site B."""
+
+
+class CallA(Ticket):
+    """A call of site A to the arbiter."""
+
+
+class CallB(Ticket):
+    """A call of site B."""
 
 
 class Link(Ticket):
@@ -37,7 +48,7 @@ class Name(Ticket):
     """The number in a generation, a process's or a boot's name; written as ~n~ in a text."""
 
 
-TICKETS: tuple[type[Ticket], ...] = (Token, CallId, Link, Version, Seq, Name)
+TICKETS: tuple[type[Ticket], ...] = (TokenA, TokenB, CallA, CallB, Link, Version, Seq, Name)
 
 
 class Counter:
@@ -53,3 +64,7 @@ class Counter:
     def __next__(self) -> Ticket:
         self.last += 1
         return self.kind(self.last)
+
+
+TOKENS: dict[str, type[Ticket]] = {"A": TokenA, "B": TokenB}
+CALLS: dict[str, type[Ticket]] = {"A": CallA, "B": CallB}

@@ -72,6 +72,7 @@ class World:
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         self.touched: set[str] = set()  # sites that may have changed since the state was loaded
+        self.refused = False  # the last event was refused, and changed nothing
         self.ends: dict[str, End | None] = {A: None, B: None}  # each site's end of the present link
         self.limits: Limits | None = None
         if bounds.intents_max != LIMITS.intents_max:
@@ -111,21 +112,30 @@ class World:
 
         :raises Violation: a promise is broken.
         """
+        self.refused = False
         getattr(self, "_" + event[0].replace(" ", "_"))(*event[1:])
-        if self.bounds.quick:
-            self._end_all()
+        while any(self._end_one(site) for site in self.sites.values()):
+            pass
         self._forget_dead_calls()
         self._check()
 
-    def _end_all(self) -> None:
-        for site in self.sites.values():
-            while site.up and (site.commits or site.ports.flushes or site.ports.reads):
-                if site.commits:
-                    site.commit_ends()
-                elif site.ports.flushes:
-                    site.flush_ends()
-                else:
-                    site.read_ends(0)
+    def _end_one(self, site: Site) -> bool:
+        """Where a search is quick, end what the last event began."""
+        bounds = self.bounds
+        if not (bounds.quick or bounds.instant) or not site.up:
+            return False
+        end = self.ends[site.name]
+        if site.commits:
+            site.commit_ends()
+        elif site.ports.flushes:
+            site.flush_ends()
+        elif site.ports.reads:
+            site.read_ends(0)
+        elif bounds.instant and end is not None and end.inbox:
+            site.frame_arrives()
+        else:
+            return False
+        return True
 
     def _used(self, name: str) -> None:
         self.bounds = self.bounds.less(name)
@@ -155,6 +165,7 @@ class World:
     def _dial(self, name: str) -> None:
         dialer, other = self.sites[name], next(each for each in self.sites.values() if each.name != name)
         if not other.up:
+            self.refused = True
             return
         number = Link(self._links.last + 1)
         if other.session.accept_link(number, name, other.clock) is None:
@@ -162,7 +173,9 @@ class World:
             dialer.ports.link, other.ports.link = connect(number)
             dialer.session.on_link_up(number, dialer.clock)
             dialer.after()
-        other.after()
+            other.after()
+        else:
+            self.refused = True
 
     def _time(self, name: str) -> None:
         self.sites[name].time_passes()
@@ -272,7 +285,9 @@ class World:
             else:
                 getattr(site.session, what)(*details, site.clock, done)
         except BilocateError as error:
+            self.refused = what == "put" and not self.bounds.repeats
             done(error)
+            return
         site.after()
 
     def _again(self, index: int) -> None:
