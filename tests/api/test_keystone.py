@@ -10,10 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.api.conftest import World
 from tests.api.contract import DOCUMENT
 from tests.api.harness import Api
 
-from bilocate.api.app import build_routes
+from bilocate.api.app import build_app, build_routes
 from bilocate.api.context import Caller
 from bilocate.api.identity.keystone import Keystone, KeystoneUnavailable
 from bilocate.api.metrics import Metrics
@@ -212,3 +213,13 @@ async def test_the_document_of_all_calls_has_no_identity_then(door: Api, tmp_pat
     kept, made = json.loads(DOCUMENT.read_text())["paths"], document(routes)["paths"]
     assert made == {path: calls for path, calls in kept.items() if not path.startswith("/identity")}
     assert len(made) < len(kept)
+
+
+@pytest.mark.anyio
+async def test_a_volume_is_made_in_a_project_that_only_keystone_knows(world: World, tmp_path: Path) -> None:
+    parts = replace(world.api.parts, keystone=keystone(tmp_path, Fake(told())))
+    transport = httpx.ASGITransport(build_app(parts, world.api.passwords))
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
+        body = {"volume": {"size": 1, "availability_zone": "az1"}}
+        made = await http.post("/v3/p1/volumes", json=body, headers={"X-Auth-Token": "t"})
+    assert made.status_code == 202, made.text

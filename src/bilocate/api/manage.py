@@ -1,6 +1,5 @@
 """Devices and files that are there already become volumes, and are given back: by an admin alone."""
 
-from functools import partial
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -8,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from bilocate.api import wire_volumes as wire
 from bilocate.api.audit import note
 from bilocate.api.context import Call
-from bilocate.api.identity.access import hold_project, require_admin
+from bilocate.api.identity.access import owner_held, require_admin
 from bilocate.api.volumes import find_volume
 from bilocate.domain.errors_volumes import NotAdopted
 from bilocate.store.columns import new_id
@@ -28,7 +27,7 @@ async def adopt(call: Call) -> Response:
         {**asked, "size_gib": size_gib, "user_id": call.caller.user_id},
         project_id=call.project_id,
         requested_by=call.requested_by,
-        entering=partial(hold_project, project_id=call.project_id),
+        entering=owner_held(call.parts, call.project_id),
     )
     row = await find_volume(call, volume_id)
     return JSONResponse({wire.VOLUME_KEY: wire.new_volume(row, call.base_url)}, 202)

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import partial
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,7 +12,7 @@ from bilocate.api import fields
 from bilocate.api import wire_volumes as wire
 from bilocate.api.audit import note
 from bilocate.api.context import Call
-from bilocate.api.identity.access import hold_project
+from bilocate.api.identity.access import owner_held
 from bilocate.api.lists import Listing, changed_since, one_of, volume_page
 from bilocate.api.wire import Json
 from bilocate.domain.errors_operations import NotFound
@@ -49,7 +48,7 @@ async def create(call: Call) -> Response:
         {**asked, "user_id": call.caller.user_id},
         project_id=call.project_id,
         requested_by=call.requested_by,
-        entering=partial(hold_project, project_id=call.project_id),
+        entering=owner_held(call.parts, call.project_id),
     )
     row = await find_volume(call, volume_id)
     return JSONResponse({wire.VOLUME_KEY: wire.new_volume(row, call.base_url)}, 202)

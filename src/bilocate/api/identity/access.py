@@ -1,5 +1,7 @@
 """Who may do what: the one place that decides it."""
 
+from functools import partial
+
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -7,6 +9,7 @@ from bilocate.api.codes import BAD_TOKEN, NO_ROLE, WRONG_PROJECT, Problem
 from bilocate.api.context import Caller, Parts
 from bilocate.api.identity.tokens import find_token
 from bilocate.domain.errors_operations import NotFound
+from bilocate.operations.verb import Entering
 from bilocate.store.identity_models import Project
 
 READERS = frozenset({"reader", "member", "admin"})
@@ -72,6 +75,12 @@ def require_owner(caller: Caller, user_id: str) -> None:
     """:raises Problem: 403 for what belongs to another user; an admin may."""
     if caller.user_id != user_id and not caller.is_admin:
         raise Problem(403, "this is another user's: it needs the role admin", NO_ROLE)
+
+
+def owner_held(parts: Parts, project_id: str) -> Entering | None:
+    """What is to hold where something is made in a project. Keystone's projects are its own: it asks nobody before it
+    deletes one."""
+    return partial(hold_project, project_id=project_id) if parts.keystone is None else None
 
 
 async def hold_project(db: AsyncSession, project_id: str) -> None:
