@@ -235,3 +235,48 @@ def test_BLANK_unless_an_operator_says_that_its_copy_is_the_truth() -> None:
     scene.b.start()
     scene.until_in_step()
     assert scene.writer(B, 0) == write.number
+
+
+def test_BLANK_a_late_put_of_an_older_epoch_makes_no_secondary_that_nobody_can_promote() -> None:
+    """The new primary's ledger is lost before it hears of its promotion, then what it was before is put late."""
+    scene = in_step()
+    write = scene.until_answered(scene.host.write(0))
+    old = scene.world.controller.wanted(SESSION, B)
+    with scene.holding(Kind.CALL, B, "PUT"):
+        scene.world.controller.reverse(SESSION)
+        scene.run(0.5)
+        assert scene.parked(Kind.CALL, B, "PUT")
+        scene.b.kill()
+        scene.b.ledger.lose()
+        scene.b.start()
+        scene.b.put_session(SESSION, old, lambda error: None)
+        scene.run(0.2)
+        assert scene.told(B)["volumes"][0]["blank"]
+        assert (scene.told(B)["role"], scene.told(B)["epoch"]) == ("secondary", old.epoch)
+    scene.until_in_step()  # it pulls all of it from the old primary, which has everything
+    scene.connect(B)
+    assert scene.until_answered(scene.host.read(0)).found == [write.number]
+
+
+def test_BLANK_a_late_put_of_an_older_epoch_leaves_an_operator_a_way_out() -> None:
+    scene = in_step()
+    write = scene.until_answered(scene.host.write(0))
+    old = scene.world.controller.wanted(SESSION, B)
+    scene.a.kill()
+    scene.world.controller.failover(SESSION)
+    scene.wait(B, "solo")
+    with scene.holding(Kind.CALL, B, "PUT"):
+        scene.b.kill()
+        scene.b.ledger.lose()
+        scene.b.start()
+        scene.b.put_session(SESSION, old, lambda error: None)
+        scene.run(0.2)
+    scene.wait(B, "waiting")
+    scene.run(0.5)
+    assert not scene.connects(B)
+    assert "says that this copy is the truth" in str(scene.told(B)["refusal"])
+    scene.world.controller.set_paused(SESSION, False, trust_blank=True)
+    scene.wait(B, "solo")
+    scene.a.start()
+    scene.until_in_step()
+    assert scene.writer(A, 0) == write.number

@@ -152,11 +152,15 @@ class Session:
                 self._require_promotable(each, promotion, wanted.allow_dirty)
 
     def _require_promotable(self, marks: Marks, promotion: bool, allow_dirty: bool) -> None:
-        """Rule 22: an inconsistent copy is never promoted, a dirty one only where an operator has said so."""
+        """Rule 22: an inconsistent copy is never promoted, a dirty one only where an operator has said so.
+
+        BLANK: one without a past is no copy, whatever it was put as since its ledger was lost. As a primary it serves
+        nobody before it has pulled everything or an operator has vouched for it.
+        """
         record = marks.record
-        if promotion and record.blank:
-            why = "the ledger knows nothing of its past"
-        elif not record.consistent and not record.blank:
+        if record.blank:
+            return
+        if not record.consistent:
             why = "a resync of it has not ended, so its content is of no one moment"
         elif promotion and not marks.clean and not allow_dirty:
             why = f"{marks.dirty_bytes + marks.failed_bytes} bytes of it may lack answered writes"
