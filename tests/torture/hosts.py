@@ -4,6 +4,7 @@ Two write at once, and may be connected to different sites: one has heard of a f
 """
 
 import heapq
+import threading
 from pathlib import Path
 
 from tests.real.harness.checker import Verdict, check
@@ -26,13 +27,18 @@ class Writer:
         self.may_lack = False  # a failover was forced: only the order is promised of what it wrote
         self._first, self._left = first_phase, phases
         self._site_of_phase: dict[int, str] = {}
+        self._moving = threading.Lock()
 
-    def can_move(self) -> bool:
-        """One connection is kept for the end of the round."""
-        return self._left > 1
+    def move(self, site: str, uris: list[str]) -> bool:
+        """Write there from now on, if there is a place left: one is kept for the end of the round."""
+        with self._moving:  # two moves at once would take each other's place
+            if self._left > 1:
+                self.connect(site, uris)
+                return True
+            return False
 
     def connect(self, site: str, uris: list[str]) -> None:
-        """Write there from now on."""
+        """Write there from now on. No move may be under way."""
         assert self._left > 0, "no place is left to write to"
         self._left -= 1
         self._site_of_phase[self._first + len(self._site_of_phase)] = site

@@ -129,10 +129,9 @@ class World:
         self._operator.call(self._existing(step.who[0]), step.how, step.what == "call blindly")
 
     def _move(self, step: Step) -> None:
-        writer = self._writers.now[step.who[0]]
-        if writer.can_move() and (found := self._operator.connect(self._first)) is not None:
+        found = self._operator.connect(self._first)
+        if found is not None and self._writers.now[step.who[0]].move(*found):
             self._trace.note(f"{step.who[0]} goes to {found[0]}")
-            writer.connect(*found)
 
     def _existing(self, controller: str) -> str:
         return controller if controller in self._installation.names else self._first
