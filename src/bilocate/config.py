@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from bilocate.domain.errors import BilocateError
 
 MIB = 1024 * 1024
+_NUMBER_MAX = 2**53  # what every number can be exactly
 KEY_BYTES = 32  # as long as the output of the hash it keys
 PROXY_SECRET_CHARACTERS_MIN = 16
 
@@ -375,7 +376,9 @@ def _check_link_address(file: Path, key: str, site: SiteAddress) -> None:
     if site.link_address.startswith("/"):
         return
     host, colon, port = site.link_address.rpartition(":")
-    if not (host and colon and port.isdecimal() and 0 < int(port) <= 65535):
+    if not (
+        host and colon and len(port) <= 5 and port.isascii() and port.isdecimal() and 0 < int(port) <= 65535
+    ):
         raise ConfigError(file, key, f"{site.link_address!r} must be HOST:PORT or the path of a unix socket")
 
 
@@ -384,7 +387,7 @@ def _parse(file: Path, kind: type[T]) -> T:
         values = tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(file, "", f"can't be read ({error})") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, a thousand brackets
         raise ConfigError(file, "", f"is not TOML ({error})") from error
     return _table(file, "", kind, values)
 
@@ -424,20 +427,22 @@ def _value(file: Path, key: str, kind: Any, value: Any) -> Any:
     ):
         inner = get_args(kind)[1]
         return {name: _value(file, f"{key}.{name}", inner, each) for name, each in value.items()}
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(file, key, "must not hold a NUL character")
     if kind is Path and isinstance(value, str):
         return Path(value)
     # TOML's true is Python's bool, which is an int too: not here.
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if (kind is float and number) or (kind is int and number and isinstance(value, int)):
-        return _not_negative(file, key, kind(value))
+        return kind(_within_reason(file, key, value))
     if kind in (str, bool) and isinstance(value, kind):
         return value
     raise ConfigError(file, key, f"{value!r} is not {_SPOKEN.get(kind, 'of the right kind')}")
 
 
-def _not_negative(file: Path, key: str, value: float) -> float:
-    if value != value or value < 0:
-        raise ConfigError(file, key, f"{value} is negative: no setting is")
+def _within_reason(file: Path, key: str, value: float) -> float:
+    if not 0 <= value <= _NUMBER_MAX:  # nor NaN
+        raise ConfigError(file, key, f"{value} is negative, or more than any setting may be")
     return value
 
 

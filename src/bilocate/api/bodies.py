@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from typing import Any
 
 from starlette.requests import Request
@@ -20,12 +21,17 @@ async def read_object(request: Request, limits: ApiLimits, bytes_max: int | None
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
-    """Strict JSON: no duplicate keys (which of two actions would be meant?), no NaN, UTF-8 only.
+    """Strict JSON: no duplicate keys (which of two actions would be meant?), no NaN or infinity, UTF-8 only.
 
     :raises Problem: 400.
     """
     try:
-        body = json.loads(raw.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
+        body = json.loads(
+            raw.decode(),
+            object_pairs_hook=_no_duplicates,
+            parse_constant=_no_constants,
+            parse_float=_finite,
+        )
     except (ValueError, RecursionError) as error:
         raise malformed(f"the body is not JSON: {error}", BAD_BODY) from error
     if not isinstance(body, dict):
@@ -65,3 +71,10 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constants(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):  # no database and no answer could carry it
+        raise ValueError(f"{text} is too large")
+    return value

@@ -65,7 +65,7 @@ async def update(call: Call) -> Response:
     asked = fields.inner_object(call.body, "tag")
     key = call.path["key"]
     if not _is_old(call):
-        asked = {asked.get("key", key): asked.get("value")}
+        asked = {fields.checked_text("a tag's key", asked.get("key", key)): asked.get("value")}
     if list(asked) != [key]:
         raise malformed(f"the tag's key must be that of the path: {key!r}")
     given = dict([_tag(key, asked[key])])

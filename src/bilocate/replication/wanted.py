@@ -7,6 +7,8 @@ from typing import Any
 from bilocate.domain.errors import BilocateError
 from bilocate.replication.records import Role
 
+_NUMBER_MAX = 2**63 - 1  # of a ledger's column
+
 
 class MalformedWanted(BilocateError):
     """A wanted state that can't be understood; nothing was taken from it."""
@@ -64,14 +66,14 @@ class Wanted:
         """:raises MalformedWanted: naming what is wrong."""
         try:
             members = tuple(
-                Member(str(m["pair_id"]), str(m["volume_id"]), int(m["size_bytes"]))
+                Member(_text(m["pair_id"]), _text(m["volume_id"]), _whole(m["size_bytes"]))
                 for m in content["members"]
             )
             wanted = cls(
-                epoch=int(content["epoch"]),
-                revision=int(content["revision"]),
+                epoch=_whole(content["epoch"]),
+                revision=_whole(content["revision"]),
                 role=Role(content["role"]),
-                peer_site=str(content["peer"]["site"]),
+                peer_site=_text(content["peer"]["site"]),
                 peer_address=content["peer"]["address"],
                 paused=bool(content["paused"]),
                 members=members,
@@ -80,8 +82,8 @@ class Wanted:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise MalformedWanted(f"the wanted state is not right at {error}") from error
-        if wanted.epoch <= 0 or wanted.revision < 0 or any(m.size_bytes <= 0 for m in members):
-            raise MalformedWanted("epochs and sizes are positive, revisions not negative")
+        if wanted.epoch == 0 or any(m.size_bytes == 0 for m in members):
+            raise MalformedWanted("epochs and sizes are positive")
         if [m.pair_id for m in members] != sorted({m.pair_id for m in members}):
             raise MalformedWanted(
                 "members are sorted by pair id, each once: their order is their number on the link"
@@ -97,5 +99,25 @@ class Wanted:
 
     @classmethod
     def from_text(cls, text: str) -> "Wanted":
-        """Back from the ledger."""
-        return cls.from_json(json.loads(text))
+        """Back from the ledger.
+
+        :raises MalformedWanted: as `from_json`.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise MalformedWanted(f"the wanted state is not JSON: {error}") from error
+        return cls.from_json(content)
+
+
+def _whole(value: Any) -> int:
+    # What no column keeps would end the agent at the commit.
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _NUMBER_MAX:
+        raise ValueError("a number that is not whole, negative or too large")
+    return value
+
+
+def _text(value: Any) -> str:
+    text = str(value)
+    text.encode()  # half a surrogate pair is a ValueError
+    return text

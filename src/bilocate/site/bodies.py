@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from bilocate.site.errors import MalformedBody
 
@@ -11,6 +11,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _EXPORT_NAME_BYTES_MAX = 1024  # the protocol allows 4096; ours are random words
 _EXPORTS_MAX = 1024
 _SOURCE_CHARACTERS_MAX = 4096
+_NUMBER_MAX = 2**63 - 1
 _SIZE_BYTES_MAX = 1 << 60  # beyond any file system; offsets stay within 63 bits
 
 
@@ -72,19 +73,19 @@ def checked_source(body: dict[str, Any]) -> str:
     :raises MalformedBody: for what can't be one.
     """
     value = body.get("source")
-    if not isinstance(value, str) or not 0 < len(value) <= _SOURCE_CHARACTERS_MAX or "\0" in value:
+    if not _is_text(value) or not 0 < len(value) <= _SOURCE_CHARACTERS_MAX or "\0" in value:
         raise MalformedBody(f"source must be a path of at most {_SOURCE_CHARACTERS_MAX} characters")
     return value
 
 
 def whole(body: dict[str, Any], name: str) -> int:
-    """A number that is whole and not negative.
+    """A number that is whole, not negative, and within 63 bits.
 
     :raises MalformedBody: for anything else.
     """
     value = body.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise MalformedBody(f"{name} must be a whole number that is not negative")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _NUMBER_MAX:
+        raise MalformedBody(f"{name} must be a whole number from 0 to {_NUMBER_MAX}")
     return value
 
 
@@ -92,6 +93,11 @@ def _export(export: object) -> tuple[str, str]:
     if not isinstance(export, dict):
         raise MalformedBody("an export is an object with name and attachment_id")
     name = export.get("name")
-    if not isinstance(name, str) or not 0 < len(name.encode(errors="replace")) <= _EXPORT_NAME_BYTES_MAX:
+    if not _is_text(name) or not 0 < len(name.encode()) <= _EXPORT_NAME_BYTES_MAX:
         raise MalformedBody(f"an export's name has 1 to {_EXPORT_NAME_BYTES_MAX} bytes")
     return name, checked_id(export.get("attachment_id"))
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """A text without half a surrogate pair, which no file name and no answer can carry."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
