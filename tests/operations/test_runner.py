@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import pytest
 from tests.operations.place import QUICK, SETTINGS, Place, at_a_place
+from tests.operations.trial import end_lease
 from tests.operations.trying import Snapshots
 
 from bilocate.domain.operation_states import OperationStatus
@@ -20,7 +20,6 @@ from bilocate.store.database import DatabaseUnavailable
 from bilocate.store.journal_models import Operation
 from bilocate.store.models import Group, Volume
 
-NOON = datetime(2026, 1, 31, 12)
 OTHER = replace(SETTINGS, controller_name="other")
 
 
@@ -137,13 +136,6 @@ def test_who_claims_an_operation_anew_can_do_nothing_by_what_it_knew_of_it_befor
         await other.close()
 
     snapshots.in_step(work)
-
-
-async def end_lease(place: Place, operation_id: str) -> None:
-    async with place.database.writing() as db:
-        operation = await db.get(Operation, operation_id)
-        assert operation is not None
-        operation.lease_until = NOON
 
 
 def test_a_controller_that_hung_asks_whether_the_operation_is_its_own_before_it_speaks_to_sites(
