@@ -32,14 +32,15 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tests that start an installation's processes run one after the other, the others on two cores.
-LIVE := tests/real tests/clients tests/keystone tests/load tests/torture
+# What looks at times of real processes runs one after the other, all else on two cores. FOREIGN wants others' programs.
+LIVE := tests/real tests/load tests/torture
+FOREIGN := tests/clients tests/keystone
 APART := $(BIN)/python -m pytest -n 2 --dist loadfile $(LIVE:%=--ignore=%)
 
 test-fast: $(VENV)/.installed-dev
-	$(APART) $(PYTEST_ARGS)
+	$(APART) $(FOREIGN:%=--ignore=%) $(PYTEST_ARGS)
 
-# What published clients and Keystone need is downloaded meanwhile.
+# Others' programs are downloaded meanwhile.
 test: lint system-packages
 	$(BIN)/python -m tests.environments & $(APART) $(PYTEST_ARGS)
 	$(BIN)/python -m pytest $(LIVE) $(PYTEST_ARGS)
