@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.parsers.values import ANY_JSON, as_sent, cut_up, property_test, spoilt
+from tests.replication.arrivals import kept
 
 from bilocate.domain.arbiter import Call, Refusal, Row
 from bilocate.replication.frames import (
@@ -50,7 +51,8 @@ HEADERS = [header(kind, length=length, payload=length) for kind in Kind for leng
 
 def received(stream: bytes, sizes: Sequence[int]) -> tuple[list[Frame], str | None]:
     """The frames of a stream that comes in pieces of these sizes, then in the largest possible."""
-    receiver, found, at, left = frame_receiver(SMALL), [], 0, list(sizes)
+    receiver, at, left = frame_receiver(SMALL), 0, list(sizes)
+    found: list[Frame] = []
     while at < len(stream) and receiver.malformed is None:
         room = receiver.room()
         assert len(room) <= max(SMALL.receive_bytes, len(stream), 32 * 1024 * 1024)
@@ -58,9 +60,7 @@ def received(stream: bytes, sizes: Sequence[int]) -> tuple[list[Frame], str | No
         room[:count] = stream[at : at + count]
         receiver.received(count)
         at += count
-        for frame in receiver.frames():
-            frame.payload = bytes(frame.payload)
-            found.append(frame)
+        found += map(kept, receiver.frames())
     return found, receiver.malformed
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.replication.arrivals import kept
 
 from bilocate.replication.frames import (
     DIGEST_BYTES,
@@ -18,6 +19,7 @@ from bilocate.replication.frames import (
     MalformedFrame,
     PeerVolume,
     Welcome,
+    decode_arrival,
     decode_header,
     decode_json,
     decode_suspects,
@@ -25,6 +27,7 @@ from bilocate.replication.frames import (
     encode_suspects,
     header,
 )
+from bilocate.replication.requests import Op, Request
 from bilocate.site.link.codec import frame_receiver
 from bilocate.site.link.settings import LinkSettings
 
@@ -45,6 +48,18 @@ def test_a_header_is_decoded_as_it_was_encoded(kind: Kind) -> None:
     frame, payload = decode_header(b"before" + head, 6)
     assert frame == Frame(kind, 5, 3, 4096, 1 << 40, 1 << 50)
     assert payload == 4096
+
+
+def test_a_write_arrives_as_the_request_that_it_asks_for() -> None:
+    head = header(Kind.WRITE, volume=3, length=4096, payload=4096, seq=1 << 40, offset=1 << 50)
+    request, payload = decode_arrival(head, 0)
+    assert isinstance(request, Request)
+    found = (request.op, request.volume, request.length, request.seq, request.offset)
+    assert found == (Op.WRITE, 3, 4096, 1 << 40, 1 << 50)
+    assert payload == 4096
+    for length, payload in ((512, 511), (0, 0), (512, 0), (PAYLOAD_BYTES_MAX + 1, PAYLOAD_BYTES_MAX + 1)):
+        with pytest.raises(MalformedFrame):
+            decode_arrival(header(Kind.WRITE, length=length, payload=payload), 0)
 
 
 @pytest.mark.parametrize("kind", [0, 24, 99, 255])
@@ -161,10 +176,7 @@ def test_frames_are_the_same_however_their_bytes_arrive(step: int) -> None:
             room[:count] = piece[:count]
             receiver.received(count)
             piece = piece[count:]
-            found += [
-                Frame(f.kind, f.flags, f.volume, f.length, f.seq, f.offset, bytes(f.payload))
-                for f in receiver.frames()
-            ]
+            found += map(kept, receiver.frames())
     assert receiver.malformed is None
     assert found == [_frame(head, payload) for head, payload in _messages()]
 

@@ -168,7 +168,7 @@ def _ends_the_connection(site: str, frame: Frame) -> None:
     link = ports.link
     assert link is not None
     with pytest.raises(MalformedFrame):
-        ports.session.on_frame(link.number, frame, scene.world.scheduler.now)
+        ports.session.on_frames(link.number, [frame], scene.world.scheduler.now)
     ports.close_link("malformed")
     ports.session.on_link_lost(link.number, "malformed", scene.world.scheduler.now)
     ports.after()
@@ -193,6 +193,6 @@ def test_rule_27_a_pulled_chunk_of_the_wrong_size_is_malformed() -> None:
         Frame(FrameKind.PULLED, 0, 0, 65536, 0, 1 << 40, bytes(65536)),
     ):
         with pytest.raises(MalformedFrame):
-            ports.session.on_frame(ports.link.number, frame, scene.world.scheduler.now)
+            ports.session.on_frames(ports.link.number, [frame], scene.world.scheduler.now)
     scene.release(frames)
     scene.until_in_step()

@@ -87,7 +87,7 @@ def test_CONFLINK_a_confirmation_of_an_older_connection_never_counts() -> None:
         scene.world.wire.cut()
         scene.run()  # a new connection: the write was sent again, and is held
         late = Frame(FrameKind.CONFIRM, seq=1000000)
-        ports.session.on_frame(old, late, scene.world.scheduler.now)
+        ports.session.on_frames(old, [late], scene.world.scheduler.now)
         assert not write.ok
     scene.until_answered(write)
 
@@ -324,7 +324,7 @@ def test_DISCARD_what_waits_at_the_secondary_for_another_write_is_forgotten() ->
     with scene.holding(Kind.DISK, B, "WRITE"):
         for seq, op in enumerate(ops, start=1000):
             frame = Frame(FrameKind.WRITE, 0, 0, SECTOR, seq, 0, content_of(op))
-            ports.session.on_frame(number, frame, scene.world.scheduler.now)
+            ports.session.on_frames(number, [frame], scene.world.scheduler.now)
         scene.part()
     scene.run(0.05)
     assert scene.writer(B, 0) == ops[0].number

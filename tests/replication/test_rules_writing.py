@@ -259,7 +259,7 @@ def test_OVERLAP_the_secondary_keeps_the_order_of_the_link_when_its_disk_does_no
     with scene.holding(Kind.DISK, B, "WRITE"):
         for seq, op in enumerate(ops, start=1000):
             frame = Frame(FrameKind.WRITE, 0, 0, 512, seq, 0, content_of(op))
-            ports.session.on_frame(number, frame, scene.world.scheduler.now)
+            ports.session.on_frames(number, [frame], scene.world.scheduler.now)
         assert len(scene.parked(Kind.DISK, B, "WRITE")) <= 1
         scene.run(0.01)
         assert len(scene.parked(Kind.DISK, B, "WRITE")) == 1

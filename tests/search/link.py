@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from tests.search.tickets import Link, Seq
 
-from bilocate.replication.frames import HEADER, Buffer, Frame, Kind
+from bilocate.replication.frames import HEADER, Arrival, Buffer, Frame, Kind
+from bilocate.replication.requests import Op, Request, to_nobody
 
 
 class End:
@@ -49,6 +50,15 @@ class End:
             yield "CLOSED" if frame is None else frame.kind.name
         if self.broken:
             yield "BROKEN"
+
+
+def arrival(frame: Frame) -> Arrival:
+    """As a real link gives it out: a WRITE is the request that it asks for."""
+    if frame.kind is not Kind.WRITE:
+        return frame
+    request = Request(Op.WRITE, frame.offset, frame.length, to_nobody, frame.payload)
+    request.volume, request.seq = frame.volume, frame.seq
+    return request
 
 
 def connect(number: Link) -> tuple[End, End]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tests.search.disk import Disk, content
-from tests.search.link import End
+from tests.search.link import End, arrival
 from tests.search.tickets import CALLS, TOKENS, Counter, Seq
 from tests.sim.world.stored import Stored
 
@@ -250,7 +250,7 @@ class Site:
         if frame is None:
             self.link_lost()
             return
-        self.session.on_frame(end.number, frame, self.clock)
+        self.session.on_frames(end.number, [arrival(frame)], self.clock)
         self.after()
 
     def link_lost(self) -> None:

@@ -13,7 +13,7 @@ from bilocate.replication.intents import IntentWaits
 from bilocate.replication.marks import Marks
 from bilocate.replication.ports import Ports
 from bilocate.replication.ranges import Ranges
-from bilocate.replication.requests import Op, Request
+from bilocate.replication.requests import Op, Request, to_nobody
 
 _WRITE, _ZERO = Op.WRITE, Op.ZERO
 
@@ -46,35 +46,40 @@ class Applier:
         self._discarded = False
         self.local_pending = 0  # requests that the disks have
 
-    def take(self, frame: Frame) -> None:
-        """Take a WRITE, ZERO or COPY.
+    def take(self, request: Request) -> None:
+        """Take what a WRITE, ZERO or COPY asks for.
 
         :raises MalformedFrame: when it is not within its volume, or not in order.
         """
-        request = self._request(frame)
-        self._last_seq = request.seq
-        self._queue.append(request)
-        if self._ranges[request.volume].enter(request):
-            self._begin(request)
-
-    def _request(self, frame: Frame) -> Request:
-        volume, offset, length, payload = frame.volume, frame.offset, frame.length, frame.payload
+        volume, seq, length = request.volume, request.seq, request.length
         if volume >= len(self._marks) or not length:
-            raise MalformedFrame(f"{frame.kind.name} of {length} bytes for volume {volume}")
-        if offset + length > self._marks[volume].record.size_bytes:
-            raise MalformedFrame(f"{frame.kind.name} of {length} bytes at {offset}: past the volume's end")
-        if frame.seq <= self._last_seq:
-            raise MalformedFrame(f"number {frame.seq} after {self._last_seq}")
-        if (frame.kind is Kind.WRITE and not payload) or (frame.kind is Kind.ZERO and payload):
-            raise MalformedFrame(f"{frame.kind.name} with a payload of {len(payload)} bytes")
-        op = _WRITE if payload else _ZERO
-        # A view is the receive buffer's, and the disk may take its time.
-        data = bytes(payload) if isinstance(payload, memoryview) else payload
-        request = Request(op, offset, length, _nobody, data)
-        request.keep_allocated = bool(frame.flags & KEEP_ALLOCATED)
-        request.volume = volume
-        request.seq = frame.seq
+            raise MalformedFrame(f"{request.op.name} of {length} bytes for volume {volume}")
+        if request.offset + length > self._marks[volume].record.size_bytes:
+            raise MalformedFrame(
+                f"{request.op.name} of {length} bytes at {request.offset}: past the volume's end"
+            )
+        if seq <= self._last_seq:
+            raise MalformedFrame(f"number {seq} after {self._last_seq}")
         request.cookie = self._link
+        self._last_seq = seq
+        self._queue.append(request)
+        if self._ranges[volume].enter(request):
+            self._begin(request)
+        if not request.local and type(request.data) is memoryview:
+            request.data = bytes(request.data)  # it may be the receive buffer's, and this one has to wait
+
+    def request_of(self, frame: Frame) -> Request:
+        """What a WRITE, ZERO or COPY asks for.
+
+        :raises MalformedFrame: for a WRITE without a payload, or a ZERO with one.
+        """
+        if (frame.kind is Kind.WRITE and not frame.payload) or (frame.kind is Kind.ZERO and frame.payload):
+            raise MalformedFrame(f"{frame.kind.name} with a payload of {len(frame.payload)} bytes")
+        op = _WRITE if frame.payload else _ZERO
+        request = Request(op, frame.offset, frame.length, to_nobody, frame.payload)
+        request.keep_allocated = bool(frame.flags & KEEP_ALLOCATED)
+        request.volume = frame.volume
+        request.seq = frame.seq
         return request
 
     def _begin(self, request: Request) -> None:
@@ -139,7 +144,3 @@ class Applier:
         self._intents.clear()
         self._queue.clear()
         self._told_seq = self._applied_seq
-
-
-def _nobody(request: Request, errno: int) -> None:
-    """No host waits for what came over the link."""

@@ -12,11 +12,13 @@ from enum import IntEnum
 from typing import Any
 
 from bilocate.domain.errors import BilocateError
+from bilocate.replication.requests import Op, Request, to_nobody
 
 Buffer = bytes | bytearray | memoryview
 
 # kind, flags, volume, bytes of the volume, bytes of payload, seq, offset
 HEADER = struct.Struct("!BBHIIQQ")
+_unpack = HEADER.unpack_from
 
 PAYLOAD_BYTES_MAX = 32 * 1024 * 1024  # the largest write a host can make
 DIGEST_BYTES = 32
@@ -60,6 +62,7 @@ DROP_INTENTS = 2
 ALL_ZERO = 4
 
 _KINDS = {int(kind): kind for kind in Kind}
+_KIND_WRITE, _WRITE = int(Kind.WRITE), Op.WRITE
 _SMALL_BYTES_MAX = 1024 * 1024  # JSON and digests
 
 
@@ -76,6 +79,10 @@ class Frame:
     payload: Buffer = b""
 
 
+# What comes over a link: a WRITE, which nearly all frames are, is at once the request that it asks for.
+Arrival = Frame | Request
+
+
 def header(
     kind: Kind,
     volume: int = 0,
@@ -89,12 +96,37 @@ def header(
     return HEADER.pack(kind, flags, volume, length, payload, seq, offset)
 
 
+def decode_arrival(view: Buffer, at: int) -> tuple[Arrival, int]:
+    """As `decode_header`, but a WRITE, which nearly all are, is at once the request that it asks for.
+
+    :raises MalformedFrame: for an unknown kind or a length out of bounds.
+    """
+    kind, _, volume, length, payload, seq, offset = _unpack(view, at)
+    if kind != _KIND_WRITE:
+        return decode_header(view, at)
+    if payload != length or not 0 < payload <= PAYLOAD_BYTES_MAX:
+        raise MalformedFrame(f"WRITE of {length} bytes with a payload of {payload}")
+    request = Request(_WRITE, offset, length, to_nobody)
+    request.volume = volume
+    request.seq = seq
+    return request, payload
+
+
+def put_payload(arrival: Arrival, payload: Buffer) -> Arrival:
+    """Give what `decode_arrival` has found its payload."""
+    if type(arrival) is Request:
+        arrival.data = payload
+    else:
+        arrival.payload = payload  # type: ignore[union-attr]
+    return arrival
+
+
 def decode_header(view: Buffer, at: int) -> tuple[Frame, int]:
     """The frame whose header stands at `at`, without its payload, and the payload's length in bytes.
 
     :raises MalformedFrame: for an unknown kind or a length out of bounds.
     """
-    kind, flags, volume, length, payload, seq, offset = HEADER.unpack_from(view, at)
+    kind, flags, volume, length, payload, seq, offset = _unpack(view, at)
     known = _KINDS.get(kind)
     if known is None:
         raise MalformedFrame(f"no frame is of kind {kind}")

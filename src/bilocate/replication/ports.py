@@ -15,6 +15,10 @@ from bilocate.replication.requests import Request
 
 Buffer = bytes | bytearray | memoryview
 
+# A payload that is a view of at most so many bytes may be a part of the buffer that the next frames come into: who
+# needs it longer than the call that brings it copies it.
+TRANSIENT_BYTES_MAX = 256 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkContent:
@@ -40,7 +44,8 @@ class Ports(Protocol):
     def write(self, request: Request) -> int | None:
         """Carry out a WRITE or ZERO on this site's volume `request.volume`.
 
-        Returns its errno (0: done) when it is finished now, or None: `on_local_done(request, errno)` follows.
+        A view of up to `TRANSIENT_BYTES_MAX` in `request.data` is valid during this call only. Returns its errno
+        (0: done) when it is finished now, or None: `on_local_done(request, errno)` follows.
         """
 
     def read(self, request: Request) -> int | None:

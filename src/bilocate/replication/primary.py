@@ -15,6 +15,7 @@ from bilocate.domain.primary_states import PRIMARY, PrimaryEvent, PrimaryState
 from bilocate.replication.commits import Commits
 from bilocate.replication.flushes import Flushes
 from bilocate.replication.frames import (
+    Arrival,
     Frame,
     Hello,
     Kind,
@@ -152,7 +153,7 @@ class PrimaryHalf:
             return
         if isinstance(said, Row):
             self._answered(call, now)
-        elif said is None or said is Refusal.STATE:
+        elif said is None:
             self._ask_at = now + self.limits.arbiter_retry_seconds
         self._pursue(now)
 
@@ -163,7 +164,7 @@ class PrimaryHalf:
                 self._wait_until = now + self.limits.restart_wait_seconds
             case Call.ATTACH:
                 self._quiesce.attached()
-            case Call.REQUEST_SOLO | Call.REQUEST_VOUCHED_SOLO:
+            case Call.REQUEST_SOLO:
                 self._permit_given()
             case Call.REQUEST_RESYNC:
                 self.resync.row_marked()
@@ -284,13 +285,24 @@ class PrimaryHalf:
 
     # ------------------------------------------------------------------ frames
 
-    def on_frame(self, link: int, frame: Frame, now: float) -> None:
-        """A frame of the secondary. Frames of an older connection never count (CONFLINK).
+    def on_frames(self, link: int, frames: Sequence[Arrival], now: float) -> bool:
+        """Frames of the secondary. Frames of an older connection never count (CONFLINK).
+
+        Whether more came than confirmations, so that times may have changed.
 
         :raises MalformedFrame: the connection is to be closed.
         """
-        if link != self.link:
-            return
+        rare = False
+        for frame in frames:
+            if link != self.link:  # it may have been let go for an earlier one of them
+                break
+            if isinstance(frame, Request):
+                raise MalformedFrame("WRITE from the secondary")
+            rare = rare or frame.kind is not Kind.CONFIRM
+            self._on_frame(frame, now)
+        return rare
+
+    def _on_frame(self, frame: Frame, now: float) -> None:
         self.now = self._heartbeat.heard_at = now
         kind = frame.kind
         if kind is Kind.CONFIRM:
@@ -396,6 +408,11 @@ class PrimaryHalf:
         if self.state is not S.RETIRED:
             self.path.submit(request)
 
+    def submit_all(self, requests: Sequence[Request]) -> None:
+        """A batch of hosts' requests, in their order."""
+        if self.state is not S.RETIRED:
+            self.path.submit_all(requests)
+
     def _flush_for_host(self, request: Request) -> None:
         self._flushing[id(request)] = request
 
@@ -448,7 +465,8 @@ class PrimaryHalf:
             puller.on_chunks(token, errno, contents)
 
     def end_of_batch(self, now: float) -> None:
-        """After a batch of events."""
+        """After a batch of events: the disk gets the writes whose frames are on the link."""
+        self.path.write_begun()
         self.flushes.trim()
         if self.state in (S.COPYING, S.QUIESCING):
             self._pursue(now)
@@ -521,6 +539,7 @@ class PrimaryHalf:
         self._start.abandon()
         self.flushes.abandon()
         self.path.shut()
+        self.path.forget_begun()
         self.path.permit = False
         self._failed.clear()
         if not keep_hosts:

@@ -42,18 +42,15 @@ class Start:
             if now >= self.backoff.until:
                 self._begin_pull()
             return
-        blank = any(marks.record.blank for marks in half.marks)  # BLANK
-        if blank:
+        if any(marks.record.blank for marks in half.marks) and not half.wanted.trust_blank:  # BLANK
             half.refusal = (
                 "the ledger knows nothing of this volume's past, so its data may be old: it is served once it has "
                 "been pulled from a secondary in step, or an operator says that this copy is the truth"
             )
-            if not half.wanted.trust_blank:
-                return
+            return
         if in_sync and own and half.welcome is None and now < wait_until:
             return
-        # The word may have come late, and be over: whoever keeps it says whether it stands.
-        half.view.ask(Call.REQUEST_VOUCHED_SOLO if blank else Call.REQUEST_SOLO)
+        half.view.ask(Call.REQUEST_SOLO)
 
     def peer_has_all(self, welcome: Welcome) -> bool:
         """Whether the secondary has every answered write: consistent, the same past, nothing dirty."""

@@ -78,14 +78,15 @@ class Ranges:
 
     def leave(self, request: Request) -> list[Request] | None:
         """The request is answered. The requests that may begin now, in the order in which they came."""
-        by_chunk = self._by_chunk
-        last = (request.offset + request.length - 1) // CHUNK_BYTES
-        for chunk in range(request.offset // CHUNK_BYTES, last + 1):
+        by_chunk, offset = self._by_chunk, request.offset
+        chunk, last = offset // CHUNK_BYTES, (offset + request.length - 1) // CHUNK_BYTES
+        while chunk <= last:
             there = by_chunk[chunk]
             if len(there) == 1:
                 del by_chunk[chunk]
             else:
                 there.remove(request)
+            chunk += 1
         followers = request.followers
         if followers is None:
             return None

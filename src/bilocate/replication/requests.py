@@ -79,3 +79,7 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<{self.op.name} vol{self.volume} {self.offset}+{self.length} seq={self.seq}>"
+
+
+def to_nobody(request: Request, errno: int) -> None:
+    """`done` of what came over the link: no host waits for it."""

@@ -9,6 +9,7 @@ from bilocate.replication.barriers import Barriers
 from bilocate.replication.commits import Commits
 from bilocate.replication.frames import (
     DROP_INTENTS,
+    Arrival,
     Frame,
     Hello,
     Kind,
@@ -162,19 +163,35 @@ class SecondaryHalf:
 
     # ------------------------------------------------------------------ frames
 
-    def on_frame(self, link: int, frame: Frame, now: float) -> None:
-        """A frame of the primary. Frames of an older connection never count.
+    def on_frames(self, link: int, frames: Sequence[Arrival], now: float) -> bool:
+        """Frames of the primary; a WRITE is the request that it asks for. Frames of an older connection never count.
+
+        Whether more came than writes, so that times may have changed.
 
         :raises MalformedFrame: the connection is to be closed.
         """
-        if link != self.link:
-            return
+        rare = False
+        for frame in frames:
+            if link != self.link:  # it may have been let go for an earlier one of them
+                break
+            if isinstance(frame, Request):
+                if not self._takes_writes:
+                    raise MalformedFrame("WRITE before STEP or RESYNC")
+                self.now = self._heartbeat.heard_at = now
+                self._appliers[link].take(frame)
+            else:
+                rare = True
+                self._on_frame(frame, link, now)
+        return rare
+
+    def _on_frame(self, frame: Frame, link: int, now: float) -> None:
         self.now = self._heartbeat.heard_at = now
         kind = frame.kind
         if kind is Kind.WRITE or kind is Kind.ZERO or (kind is Kind.COPY and self.state is S.RECEIVING):
             if not self._takes_writes:
                 raise MalformedFrame(f"{kind.name} before STEP or RESYNC")
-            self._appliers[link].take(frame)
+            applier = self._appliers[link]
+            applier.take(applier.request_of(frame))
         elif kind is not Kind.PING:
             self._on_rare_frame(frame, link)
 

@@ -13,7 +13,7 @@ from bilocate.domain.arbiter import Refusal, Row
 from bilocate.domain.errors import BilocateError
 from bilocate.domain.geometry import EXTENT_BYTES
 from bilocate.replication.commits import Commits
-from bilocate.replication.frames import Frame, Hello
+from bilocate.replication.frames import Arrival, Hello
 from bilocate.replication.limits import Limits
 from bilocate.replication.marks import Marks
 from bilocate.replication.ports import ChunkContent, Ports
@@ -363,6 +363,11 @@ class Session:
         if isinstance(self.half, PrimaryHalf):
             self.half.submit(request)
 
+    def submit_all(self, requests: Sequence[Request]) -> None:
+        """A batch of hosts' requests, in their order."""
+        if isinstance(self.half, PrimaryHalf):
+            self.half.submit_all(requests)
+
     def busy(self) -> bool:
         """A bound is reached: hosts are to be read no further (rule 27)."""
         return isinstance(self.half, PrimaryHalf) and self.half.busy
@@ -424,13 +429,12 @@ class Session:
         if self.half is not None:
             self.half.on_link_lost(link, reason, now)
 
-    def on_frame(self, link: int, frame: Frame, now: float) -> None:
-        """A frame of the other site.
+    def on_frames(self, link: int, frames: Sequence[Arrival], now: float) -> bool:
+        """Frames of the other site, in their order. Whether `deadline` may be earlier now than before.
 
         :raises MalformedFrame: that link is to be closed, and told as lost.
         """
-        if self.half is not None:
-            self.half.on_frame(link, frame, now)
+        return self.half is not None and self.half.on_frames(link, frames, now)
 
     def tick(self, now: float) -> None:
         """Time has passed."""

@@ -6,14 +6,14 @@ now, the timer set anew. A defect in the session stops it for good: nothing is s
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import structlog
 
 from bilocate.domain.arbiter import Refusal, Row
 from bilocate.domain.errors import BilocateError
-from bilocate.replication.frames import Frame, MalformedFrame
+from bilocate.replication.frames import Arrival, MalformedFrame
 from bilocate.replication.marks import Marks
 from bilocate.replication.ports import ChunkContent
 from bilocate.replication.records import SessionRecord
@@ -95,14 +95,16 @@ class SessionRunner:
         """What was put off goes out; hosts, dialer and timer become what the session wants."""
         if self._closed or self.failed:
             return
-        session, now = self.session, self._loop.time()
+        session, ports, now = self.session, self.ports, self._loop.time()
         self._inside = True
         try:
+            ports.push()  # before the own disk works: the other site does so at the same time
             session.end_of_batch(now)
-            while self.ports.changed:
-                self.ports.changed, timed = False, True
+            while ports.changed:
+                ports.changed, timed = False, True
                 self._settle()
                 session.end_of_batch(now)
+            ports.push()
             if self._stalled and not session.busy():
                 self._stalled = False
                 for volume in self.volumes:
@@ -170,9 +172,9 @@ class SessionRunner:
 
     # --- hosts (Carrier) ---
 
-    def submit(self, request: Request) -> None:
+    def submit_all(self, requests: Sequence[Request]) -> None:
         try:
-            self.session.submit(request)
+            self.session.submit_all(requests)
         except Exception as error:
             self._fail(error)
 
@@ -205,6 +207,7 @@ class SessionRunner:
             if refusal is None:
                 self.ports.close_link("a newer connection took its place")
                 self.ports.link = link
+                link.owner_flushes = True
 
         self._tell(accepted)
         if self.failed:
@@ -218,28 +221,28 @@ class SessionRunner:
             self.ports.close_link("a newer connection took its place")
             self._tell(self.session.on_link_lost, old.number, "replaced", self._loop.time())
         self.ports.link = link
+        link.owner_flushes = True  # at the end of every event
         self._tell(self.session.on_link_up, link.number, self._loop.time())
         if self.failed or self._closed:
             link.close("the session does not run")
         return self
 
-    def on_frames(self, link: Link, frames: Iterator[Frame]) -> None:
+    def on_frames(self, link: Link, frames: Sequence[Arrival]) -> None:
         """LinkEvents: a batch."""
         if link is not self.ports.link or self.failed or self._closed:
             return
-        session, number, now = self.session, link.number, self._loop.time()
+        timed = True
         self._inside = True
         try:
-            on_frame = session.on_frame
-            for frame in frames:
-                on_frame(number, frame, now)
+            # What is most common sets no time earlier than it was, as in `end_of_batch`.
+            timed = self.session.on_frames(link.number, frames, self._loop.time())
         except MalformedFrame:
             raise  # the link ends, and tells so
         except Exception as error:
             self._fail(error)
         finally:
             self._inside = False
-            self._aftermath()
+            self._aftermath(timed)
 
     def on_lost(self, link: Link, reason: str) -> None:
         """LinkEvents: the link is gone."""

@@ -101,14 +101,20 @@ class SessionPorts:
 
     def write(self, request: Request) -> int | None:
         disk = self._disks[request.volume]
-        done = partial(self.answers.local_done, request)
         if request.op is _WRITE:
-            return disk.write(request.offset, request.data, done)
+            errno = disk.write_now(request.offset, request.data)
+            if errno is None:
+                done = partial(self.answers.local_done, request)
+                errno = disk.write(request.offset, request.data, done)
+            return errno
+        done = partial(self.answers.local_done, request)
         return disk.zero(request.offset, request.length, request.keep_allocated, done)
 
     def read(self, request: Request) -> int | None:
         disk = self._disks[request.volume]
-        found = disk.read(request.offset, request.length, partial(self._read_later, request))
+        found = disk.read_now(request.offset, request.length)
+        if found is None:
+            found = disk.read(request.offset, request.length, partial(self._read_later, request))
         if found is None or isinstance(found, int):
             return found
         request.data = found
@@ -173,6 +179,11 @@ class SessionPorts:
         link = self.link
         if link is not None:
             link.send(header, payload)
+
+    def push(self) -> None:
+        """Give the kernel what was sent, now."""
+        if self.link is not None:
+            self.link.flush()
 
     def want_link(self, wanted: bool) -> None:
         self.link_wanted = wanted

@@ -1,6 +1,6 @@
 """What the NBD server needs of a volume, and what a volume needs of a host's connection."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bilocate.replication.requests import Request
@@ -34,8 +34,8 @@ class BlockTarget(Protocol):
     def preferred_block_bytes(self) -> int:
         """Told to hosts: what is carried out well."""
 
-    def submit(self, request: Request) -> None:
-        """Take one request; `request.done(request, errno)` follows, perhaps before this returns."""
+    def submit_all(self, requests: Sequence[Request]) -> None:
+        """Take requests, in their order; for each `request.done(request, errno)` follows, perhaps at once."""
 
     def busy(self) -> bool:
         """Whether a bound is reached: the connection stops reading until `resume_reading`."""

@@ -1,7 +1,7 @@
 """A volume at this site: its disk, its marks, its exports, and who carries its hosts' requests right now."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from bilocate.replication.marks import Marks
@@ -17,8 +17,8 @@ _WRITE = Op.WRITE
 class Carrier(Protocol):
     """Carries out hosts' requests: the bare disk, a session that serves, or the waiting room."""
 
-    def submit(self, request: Request) -> None:
-        """Take a request."""
+    def submit_all(self, requests: Sequence[Request]) -> None:
+        """Take requests, in their order."""
 
     def busy(self) -> bool:
         """Whether hosts are to be read no further."""
@@ -58,13 +58,18 @@ class Export:
     def preferred_block_bytes(self) -> int:
         return max(4096, self.volume.disk.min_block_bytes)
 
-    def submit(self, request: Request) -> None:
+    def submit_all(self, requests: Sequence[Request]) -> None:
         volume = self.volume
-        request.volume = volume.number
-        self.submitted = submitted = self.submitted + 1
-        if submitted & SAMPLED_MASK == 1 and request.op is _WRITE:
-            request.done = volume.latencies.timed(request.done)
-        volume.carrier.submit(request)
+        number = volume.number
+        if number:  # a request's number is 0 when it comes
+            for request in requests:
+                request.volume = number
+        first = self.submitted + 1
+        self.submitted += len(requests)
+        for request in requests[(1 - first) & SAMPLED_MASK :: SAMPLED_MASK + 1]:
+            if request.op is _WRITE:
+                request.done = volume.latencies.timed(request.done)
+        volume.carrier.submit_all(requests)
 
     def busy(self) -> bool:
         return self.volume.carrier.busy()
@@ -162,9 +167,10 @@ class SiteVolume:
         if self.carrier is carrier:
             return
         self.carrier = carrier
-        for request in self._waiting.take_all():
+        waiting = self._waiting.take_all()
+        for request in waiting:
             request.volume = self.number
-            carrier.submit(request)
+        carrier.submit_all(waiting)
         carrier.end_of_batch()
         self.wake()
 

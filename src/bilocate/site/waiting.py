@@ -1,6 +1,7 @@
 """Hosts' requests while nobody carries their volume: kept in order, for whoever carries it next."""
 
 from collections import deque
+from collections.abc import Iterable
 
 from bilocate.replication.requests import Request
 
@@ -21,6 +22,11 @@ class WaitingRoom:
         """Keep a request."""
         self._queue.append(request)
         self._bytes += len(request.data)
+
+    def submit_all(self, requests: Iterable[Request]) -> None:
+        """Keep requests, in their order."""
+        for request in requests:
+            self.submit(request)
 
     def give_back(self, request: Request) -> None:
         """Keep a request that an earlier carrier had; they come in their order."""

@@ -11,6 +11,7 @@ class Steady:
     def __init__(self) -> None:
         self.disk_seconds = 0.0  # 0: answered at once, from inside the call
         self.chunks_early = False
+        self.batch_seconds = 0.0
 
     def disk(self) -> float:
         """Of a read or write; 0 for one that is done at once."""
@@ -70,7 +71,7 @@ class Steady:
 
     def batch(self) -> float:
         """Until the end of a batch of events; 0 for batches of one."""
-        return 0.0
+        return self.batch_seconds
 
 
 class Drawn(Steady):

@@ -7,7 +7,15 @@ from tests.sim.world.channel import Channel
 from tests.sim.world.scheduler import Kind as EventKind
 from tests.sim.world.scheduler import Scheduler
 
-from bilocate.replication.frames import HEADER, Buffer, Frame, Kind, decode_header
+from bilocate.replication.frames import (
+    HEADER,
+    Arrival,
+    Buffer,
+    Kind,
+    decode_arrival,
+    decode_header,
+    put_payload,
+)
 
 NAMES = {kind.value: kind.name for kind in Kind}
 
@@ -15,7 +23,7 @@ NAMES = {kind.value: kind.name for kind in Kind}
 class LinkOwner(Protocol):
     """Who holds one end of a connection."""
 
-    def on_frame(self, end: "End", frame: Frame) -> None:
+    def on_frame(self, end: "End", frame: Arrival) -> None:
         """A frame arrived at this end."""
 
     def on_lost(self, end: "End", reason: str) -> None:
@@ -50,10 +58,10 @@ class End:
         if not self.open:
             self.wire.reset(self.peer)  # nobody listens here any more
             return
-        frame, length = decode_header(raw, 0)
+        frame, length = decode_arrival(raw, 0)
         assert len(raw) == HEADER.size + length, "the payload is as long as its header says"
         if length:
-            frame.payload = memoryview(raw)[HEADER.size :]
+            put_payload(frame, memoryview(raw)[HEADER.size :])
         self.owner.on_frame(self, frame)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from tests.sim.world.scheduler import Event, Kind
 from tests.sim.world.volume import SiteVolume
 
 from bilocate.domain.arbiter import Ask, Call, Refusal, Row
-from bilocate.replication.frames import Buffer, Frame, MalformedFrame
+from bilocate.replication.frames import Arrival, Buffer, MalformedFrame
 from bilocate.replication.frames import Kind as FrameKind
 from bilocate.replication.ports import ChunkContent
 from bilocate.replication.records import Change
@@ -254,12 +254,12 @@ class SitePorts:
         self.after()
         return reason
 
-    def on_frame(self, end: End, frame: Frame) -> None:
+    def on_frame(self, end: End, frame: Arrival) -> None:
         """A frame arrived."""
         if self.dead or end is not self.link:
             return
         try:
-            self.session.on_frame(end.number, frame, self.agent.now)
+            self.session.on_frames(end.number, [frame], self.agent.now)
         except MalformedFrame as error:
             self._effect("malformed_frame", error)
             self.agent.world.malformed += 1

@@ -1,7 +1,7 @@
 """The agent's small parts by themselves: turns, the waiting room, and which link of a session counts."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from tests.site.agent.world import KEY, MIB, Controller, Site, session_body, until
 
 from bilocate.config import SiteLimits
-from bilocate.replication.frames import Frame, Kind, encode_json, header
+from bilocate.replication.frames import Arrival, Frame, Kind, encode_json, header
 from bilocate.replication.requests import Op, Request
 from bilocate.site import turns
 from bilocate.site.errors import Busy
@@ -120,8 +120,8 @@ class Peer:
         self.link = link
         return self
 
-    def on_frames(self, link: Link, frames: Iterator[Frame]) -> None:
-        self.frames += [frame.kind for frame in frames]
+    def on_frames(self, link: Link, frames: Sequence[Arrival]) -> None:
+        self.frames += [frame.kind for frame in frames if isinstance(frame, Frame)]
 
     def on_lost(self, link: Link, reason: str) -> None:
         self.lost = reason

@@ -196,6 +196,21 @@ def test_after_a_slow_write_the_next_go_to_threads(path: Path, monkeypatch: pyte
         driver.wait_until(lambda: answers == [0])
 
 
+def test_a_view_of_a_buffer_that_is_used_again_is_copied_for_a_thread(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with driving(lambda workers: open_disk(path, workers)) as driver:
+        monkeypatch.setattr("bilocate.site.disks.descriptor.SLOW_WRITE_SECONDS", -1.0)
+        assert driver.disk.write(0, b"x", lambda code: None) == 0
+        buffer = bytearray(b"came")
+        answers: list[int] = []
+        assert driver.disk.write_now(0, memoryview(buffer)) is None
+        assert driver.disk.write(0, memoryview(buffer), answers.append) is None
+        buffer[:] = b"next"
+        driver.wait_until(lambda: answers == [0])
+        assert driver.read(0, 4) == b"came"
+
+
 @pytest.mark.root
 def test_a_full_file_system_answers_enospc_and_goes_on(ext2_directory: Path) -> None:
     path = ext2_directory / "volume.img"

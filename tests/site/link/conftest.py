@@ -1,12 +1,13 @@
 """Two agents in one event loop: a listener, a dialer, and owners that write down what they are told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from bilocate.replication.frames import Frame, Kind, header
+from bilocate.replication.frames import Arrival, Buffer, Kind, header
+from bilocate.replication.requests import Request
 from bilocate.site.link import Address, Claim, Dialer, Link, LinkEvents, LinkListener, LinkSettings
 
 KEY = bytes(range(32))
@@ -22,7 +23,11 @@ async def until(condition: Callable[[], object], seconds: float = WAIT_SECONDS) 
 
 
 def make_frame(number: int, payload: bytes = b"") -> tuple[bytes, bytes]:
-    return header(Kind.WRITE, length=len(payload), payload=len(payload), seq=number), payload
+    return header(Kind.COPY, length=len(payload), payload=len(payload), seq=number), payload
+
+
+def payload_of(arrival: Arrival) -> Buffer:
+    return arrival.data if isinstance(arrival, Request) else arrival.payload
 
 
 class Owner:
@@ -34,7 +39,7 @@ class Owner:
         self.kinds: list[type] = []
         self.batches = 0
         self.lost: list[str] = []
-        self.on_frame: Callable[[Frame], None] | None = None
+        self.on_frame: Callable[[Arrival], None] | None = None
 
     def own(self, link: Link) -> LinkEvents:
         self.link = link
@@ -45,11 +50,14 @@ class Owner:
         assert self.link is not None
         return self.link
 
-    def on_frames(self, link: Link, frames: Iterator[Frame]) -> None:
+    def on_frames(self, link: Link, frames: Sequence[Arrival]) -> None:
         assert link is self.link
         for frame in frames:
-            self.frames.append((frame.seq, bytes(frame.payload)))
-            self.kinds.append(type(frame.payload))
+            if not link.open:
+                break  # as a session does it: it was closed for an earlier one
+            payload = payload_of(frame)
+            self.frames.append((frame.seq, bytes(payload)))
+            self.kinds.append(type(payload))
             if self.on_frame is not None:
                 self.on_frame(frame)
         self.batches += 1

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.site.link.conftest import payload_of
 
 from bilocate.replication.frames import HEADER, PAYLOAD_BYTES_MAX, Kind, header
+from bilocate.replication.ports import TRANSIENT_BYTES_MAX
 from bilocate.site.link.codec import frame_receiver
 from bilocate.site.link.settings import LinkSettings
 
@@ -25,7 +27,7 @@ def feed(stream: bytes, sizes: list[int]) -> tuple[list[tuple[int, bytes]], str 
         room[:count] = stream[at : at + count]
         receiver.received(count)
         at += count
-        got += [(frame.seq, bytes(frame.payload)) for frame in receiver.frames()]
+        got += [(frame.seq, bytes(payload_of(frame))) for frame in receiver.frames()]
     return got, receiver.malformed
 
 
@@ -68,6 +70,7 @@ def test_out_of_bounds_is_malformed_behind_the_good_frames(frame: Any, head: byt
     assert malformed
 
 
-def test_a_buffer_too_small_for_a_frame_is_a_defect() -> None:
+@pytest.mark.parametrize("receive_bytes", [100, TRANSIENT_BYTES_MAX + 1])
+def test_a_buffer_too_small_for_a_frame_or_too_large_for_views_of_it_is_a_defect(receive_bytes: int) -> None:
     with pytest.raises(ValueError, match="buffer"):
-        frame_receiver(LinkSettings(receive_bytes=100, own_payload_bytes=512))
+        frame_receiver(LinkSettings(receive_bytes=receive_bytes, own_payload_bytes=512))

@@ -1,7 +1,7 @@
 """A volume in memory behind the NBD server, with the knobs that tests turn."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bilocate.replication.requests import Op, Request
 from bilocate.site.target import Allocation, BlockTarget, HostConnection
@@ -28,6 +28,10 @@ class MemoryTarget:
         self.flushes = 0
         self.connections: list[HostConnection] = []
         self.status: list[Allocation] = [(4096, False, False), (4096, True, True), (size_bytes, False, False)]
+
+    def submit_all(self, requests: Sequence[Request]) -> None:
+        for request in requests:
+            self.submit(request)
 
     def submit(self, request: Request) -> None:
         if self.raises:

@@ -191,6 +191,20 @@ def test_no_more_requests_than_allowed_are_in_flight(serve: Serve, target: Memor
         assert sorted(client.reply().cookie for _ in range(100)) == list(range(100))
 
 
+def test_refused_requests_between_them_let_no_more_in(serve: Serve, target: MemoryTarget) -> None:
+    """What came before a refused one goes to the target at once."""
+    server = serve(Limits(in_flight_max=16))
+    target.holding = True
+    refused = raw.request(raw.READ, SIZE, 1, 1000)
+    with Client(server).go() as client:
+        client.send(*(raw.write(0, b"x", cookie) + refused for cookie in range(50)))
+        server.wait_until(lambda: len(target.held) == 16)
+        assert server.call(lambda: len(target.seen)) == 16
+        server.call(target.release)
+        found = [client.reply().cookie for _ in range(100)]
+        assert sorted(found) == [*range(50), *[1000] * 50]
+
+
 def test_a_busy_target_is_left_alone_until_it_says_so(server: RunningServer, target: MemoryTarget) -> None:
     with Client(server).go() as client:
         target.is_busy = True

@@ -28,9 +28,23 @@ class Disk(ABC):
     min_block_bytes: int  # smaller or unaligned requests work as well, more slowly
     name: str  # for logs
 
+    def write_now(self, offset: int, data: Buffer) -> int | None:
+        """As `write`, where it can be done at once; else None, nothing was done, and `write` is to be called.
+
+        For the hot path, which makes no `done` that nobody calls.
+        """
+        return None
+
+    def read_now(self, offset: int, length: int) -> Buffer | int | None:
+        """As `read`, where it can be done at once; else None, and `read` is to be called."""
+        return None
+
     @abstractmethod
     def write(self, offset: int, data: Buffer, done: ErrnoDone) -> int | None:
-        """Write all of `data`, which must not change until the answer. Not durable before a `flush`."""
+        """Write all of `data`. Not durable before a `flush`.
+
+        The data must not change until the answer, but for a view of up to `TRANSIENT_BYTES_MAX`.
+        """
 
     @abstractmethod
     def zero(self, offset: int, length: int, keep_allocated: bool, done: ErrnoDone) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TypeVar
 
-from bilocate.replication.ports import ChunkContent
+from bilocate.replication.ports import TRANSIENT_BYTES_MAX, ChunkContent
 from bilocate.site.disks import syscalls
 from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, ReadDone, StatusDone
 from bilocate.site.disks.chunks import read_and_hash
@@ -49,6 +49,7 @@ class DescriptorDisk(Disk):
         self._closed = False
         self._slow_until = 0.0
         self._nowait = True  # until the file system says that it cannot
+        self._in_memory = syscalls.is_in_memory(fd)  # tmpfs refuses RWF_NOWAIT, and has nothing to wait for
         self._flushing = False
         self._flush_next: list[ErrnoDone] = []  # those that came while a flush was under way
         self._flush_errno = 0
@@ -57,15 +58,12 @@ class DescriptorDisk(Disk):
     def _zero_now(self, offset: int, length: int, keep_allocated: bool) -> int:
         """Zero a range inside the disk, blocking; an errno."""
 
-    def write(self, offset: int, data: Buffer, done: ErrnoDone) -> int | None:
-        length = len(data)
+    def write_now(self, offset: int, data: Buffer) -> int | None:
+        length, began = len(data), monotonic()
+        if length > LOOP_WRITE_BYTES_MAX or began < self._slow_until:
+            return None
         if self._closed or offset < 0 or offset + length > self.size_bytes:
             return self._refusal(offset, errno.ENOSPC)
-        began = monotonic()
-        if length > LOOP_WRITE_BYTES_MAX or began < self._slow_until:
-            fd = self._fd
-            self._hop(lambda: syscalls.write_all(fd, offset, data), done)
-            return None
         try:
             written = os.pwrite(self._fd, data, offset)
         except OSError as error:
@@ -77,6 +75,18 @@ class DescriptorDisk(Disk):
             return 0
         return syscalls.write_all(self._fd, offset + written, memoryview(data)[written:])
 
+    def write(self, offset: int, data: Buffer, done: ErrnoDone) -> int | None:
+        code = self.write_now(offset, data)
+        if code is not None:
+            return code
+        if self._closed or offset < 0 or offset + len(data) > self.size_bytes:
+            return self._refusal(offset, errno.ENOSPC)
+        if type(data) is memoryview and len(data) <= TRANSIENT_BYTES_MAX:
+            data = bytes(data)
+        fd = self._fd
+        self._hop(lambda: syscalls.write_all(fd, offset, data), done)
+        return None
+
     def zero(self, offset: int, length: int, keep_allocated: bool, done: ErrnoDone) -> int | None:
         if self._closed or offset < 0 or offset + length > self.size_bytes:
             return self._refusal(offset, errno.EINVAL)
@@ -87,20 +97,33 @@ class DescriptorDisk(Disk):
             return None
         return self._zero_now(offset, length, keep_allocated)
 
-    def read(self, offset: int, length: int, done: ReadDone) -> Buffer | int | None:
+    def read_now(self, offset: int, length: int) -> Buffer | int | None:
+        if length > LOOP_READ_BYTES_MAX:
+            return None
         if self._closed or offset < 0 or offset + length > self.size_bytes:
             return self._refusal(offset, errno.EINVAL)
-        if length <= LOOP_READ_BYTES_MAX and self._nowait:
-            data = bytearray(length)
-            try:
-                if os.preadv(self._fd, (data,), offset, os.RWF_NOWAIT) == length:
-                    return data
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                if error.errno not in syscalls.UNSUPPORTED:
-                    return error.errno or errno.EIO
-                self._nowait = False
+        if self._in_memory:
+            return syscalls.read_exactly(self._fd, offset, length)
+        if not self._nowait:
+            return None
+        data = bytearray(length)
+        try:
+            if os.preadv(self._fd, (data,), offset, os.RWF_NOWAIT) == length:
+                return data
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno not in syscalls.UNSUPPORTED:
+                return error.errno or errno.EIO
+            self._nowait = False
+        return None
+
+    def read(self, offset: int, length: int, done: ReadDone) -> Buffer | int | None:
+        found = self.read_now(offset, length)
+        if found is not None:
+            return found
+        if self._closed or offset < 0 or offset + length > self.size_bytes:
+            return self._refusal(offset, errno.EINVAL)
         fd = self._fd
         self._hop(lambda: syscalls.read_exactly(fd, offset, length), done)
         return None

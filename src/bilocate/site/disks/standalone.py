@@ -1,10 +1,12 @@
 """A volume that is in no session: hosts' requests go straight to its disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bilocate.replication.requests import Op, Request
 from bilocate.site.disks.base import Buffer, Disk
 from bilocate.site.target import Allocation, HostConnection
+
+_READ, _WRITE = Op.READ, Op.WRITE
 
 
 class DiskTarget:
@@ -44,14 +46,23 @@ class DiskTarget:
         self._was_busy = True
         return True
 
+    def submit_all(self, requests: Iterable[Request]) -> None:
+        submit = self.submit
+        for request in requests:
+            submit(request)
+
     def submit(self, request: Request) -> None:
         op, disk = request.op, self.disk
-        if op is Op.WRITE:
-            code = disk.write(request.offset, request.data, lambda code: self._later(request, code))
-        elif op is Op.READ:
-            result = disk.read(
-                request.offset, request.length, lambda result: self._read_later(request, result)
-            )
+        if op is _WRITE:
+            code = disk.write_now(request.offset, request.data)
+            if code is None:
+                code = disk.write(request.offset, request.data, lambda code: self._later(request, code))
+        elif op is _READ:
+            result = disk.read_now(request.offset, request.length)
+            if result is None:
+                result = disk.read(
+                    request.offset, request.length, lambda result: self._read_later(request, result)
+                )
             if result is not None:
                 self._read_done(request, result)
                 return
@@ -90,7 +101,7 @@ class DiskTarget:
 
     def _written(self, request: Request, code: int) -> None:
         """The bytes are in the disk's hands: answer, behind a flush where the host asked for one."""
-        if code == 0 and request.fua:
+        if request.fua and code == 0:
             self._flush(request)
         else:
             request.done(request, code)

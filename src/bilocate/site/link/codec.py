@@ -1,17 +1,18 @@
 """Binds the receive buffer to the frames of the core."""
 
-from bilocate.replication.frames import HEADER, Frame, decode_header
-from bilocate.site.link.receiver import Buffer, FrameReceiver
+from bilocate.replication.frames import HEADER, Arrival, decode_arrival, put_payload
+from bilocate.replication.ports import TRANSIENT_BYTES_MAX
+from bilocate.site.link.receiver import FrameReceiver
 from bilocate.site.link.settings import LinkSettings
 
 
-def frame_receiver(settings: LinkSettings) -> FrameReceiver[Frame]:
-    """A receiver of the core's frames; what is malformed is decided by `decode_header`."""
+def frame_receiver(settings: LinkSettings) -> FrameReceiver[Arrival]:
+    """A receiver of the core's frames; what is malformed is decided by `decode_arrival`.
+
+    :raises ValueError: for a buffer whose views would be taken for memory that stays.
+    """
+    if settings.receive_bytes > TRANSIENT_BYTES_MAX:
+        raise ValueError(f"the buffer must not be larger than {TRANSIENT_BYTES_MAX} bytes")
     return FrameReceiver(
-        HEADER.size, decode_header, _set_payload, settings.receive_bytes, settings.own_payload_bytes
+        HEADER.size, decode_arrival, put_payload, settings.receive_bytes, settings.own_payload_bytes
     )
-
-
-def _set_payload(frame: Frame, payload: Buffer) -> Frame:
-    frame.payload = payload
-    return frame

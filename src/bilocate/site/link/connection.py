@@ -7,7 +7,7 @@ from typing import cast
 
 import structlog
 
-from bilocate.replication.frames import Frame
+from bilocate.replication.frames import Arrival
 from bilocate.site.link.codec import frame_receiver
 from bilocate.site.link.handshake import (
     Claim,
@@ -38,7 +38,7 @@ class Connection(asyncio.BufferedProtocol):
         # A half-open connection costs this little; the receive buffer comes with the link.
         self._early = memoryview(bytearray(_EARLY_BYTES))
         self._early_bytes = 0
-        self._receiver: FrameReceiver[Frame] | None = None
+        self._receiver: FrameReceiver[Arrival] | None = None
         self._transport: asyncio.Transport | None = None
         self._timeout: asyncio.TimerHandle | None = None
         self._refused = False
@@ -93,7 +93,7 @@ class Connection(asyncio.BufferedProtocol):
             self._refused = True
             self._on_refused(HandshakeRefused(f"{reason} during the handshake", by_peer=True))
 
-    def _take_frames(self, receiver: FrameReceiver[Frame], nbytes: int) -> None:
+    def _take_frames(self, receiver: FrameReceiver[Arrival], nbytes: int) -> None:
         link = self._link
         if link is None or not link.open:
             receiver.discard()

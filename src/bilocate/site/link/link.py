@@ -1,13 +1,13 @@
 """One authenticated connection between two agents, for one session."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import count
 from typing import Protocol
 
 import structlog
 
-from bilocate.replication.frames import Frame, MalformedFrame
+from bilocate.replication.frames import Arrival, MalformedFrame
 from bilocate.site.link.receiver import Buffer
 from bilocate.site.link.settings import LinkSettings
 
@@ -19,10 +19,10 @@ _numbers = count(1)
 class LinkEvents(Protocol):
     """What the owner of a link is told, on the event loop."""
 
-    def on_frames(self, link: "Link", frames: Iterator[Frame]) -> None:
-        """A batch of frames, to be iterated to its end; it ends early when the link is closed meanwhile.
+    def on_frames(self, link: "Link", frames: Sequence[Arrival]) -> None:
+        """A batch of frames. After `Link.close` from inside this call the rest of them count for nothing.
 
-        A payload that is a memoryview is valid during this call only; one that is a bytearray may be kept.
+        A payload that is a view of up to `TRANSIENT_BYTES_MAX` is valid during this call only.
         MalformedFrame may be raised: it ends the link. Any other exception does so too, as a defect.
         """
 
@@ -50,6 +50,7 @@ class Link:
         self._collected: list[Buffer] = []
         self._collected_bytes = 0
         self._flush_is_due = False
+        self.owner_flushes = False  # the owner calls `flush` behind all that it sends
         self._lost_reason = ""
         self._closed_here = False
 
@@ -70,7 +71,7 @@ class Link:
         self._collected_bytes += size
         if self._collected_bytes >= self._settings.collected_bytes_max:
             self.flush()
-        elif not self._flush_is_due:
+        elif not self._flush_is_due and not self.owner_flushes:
             self._flush_is_due = True
             self._loop.call_soon(self._flush_due)
 
@@ -128,11 +129,11 @@ class Link:
         self._events = events
         self.flush()
 
-    def deliver(self, frames: list[Frame]) -> None:
+    def deliver(self, frames: list[Arrival]) -> None:
         """Hand a batch to the owner; a frame whose content it calls malformed ends the link."""
         if self.open and self._events is not None:
             try:
-                self._events.on_frames(self, self._while_open(frames))
+                self._events.on_frames(self, frames)
             except MalformedFrame as error:
                 self.fail(f"malformed frame: {error}")
 
@@ -159,12 +160,6 @@ class Link:
         self.open = False
         if not self.ended.done():
             self.ended.set_result(None)
-
-    def _while_open(self, frames: list[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            if not self.open:
-                return
-            yield frame
 
     def _flush_due(self) -> None:
         self._flush_is_due = False

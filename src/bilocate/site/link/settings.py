@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from bilocate.replication.ports import TRANSIENT_BYTES_MAX
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -37,8 +39,8 @@ class LinkSettings:
     collected_bytes_max: int = 256 * KIB
     # How long `close` waits for the peer to take what was sent.
     linger_seconds: float = 2.0
-    # One read takes at most this much: a batch of about 60 small writes.
-    receive_bytes: int = 256 * KIB
+    # One read takes at most this much: a batch of about 60 small writes. No more, for views into it are taken for such.
+    receive_bytes: int = TRANSIENT_BYTES_MAX
     # Payloads of at least this size that don't arrive in one piece are received into their own memory.
     own_payload_bytes: int = 32 * KIB
     # A dead peer behind an idle connection is noticed by the core's heartbeat; these only clean up after it.

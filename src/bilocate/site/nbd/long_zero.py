@@ -36,7 +36,7 @@ class LongZero:
             self._waiting = True
             part = Request(Op.ZERO, offset, part_end - offset, self._part_done)
             part.fua, part.keep_allocated = self._whole.fua, self._whole.keep_allocated
-            self._target.submit(part)
+            self._target.submit_all((part,))
         self._running = False
         if not self._waiting:
             self._done(self._code)

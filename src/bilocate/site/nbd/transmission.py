@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_READ, _WRITE = Op.READ, Op.WRITE
 _pack_reply = nbd.SIMPLE_REPLY.pack
 _HEADER_BYTES = nbd.REQUEST.size
 # Payloads up to this are copied out of the buffer; longer ones are received where they stay.
@@ -61,6 +62,7 @@ class Transmission(asyncio.BufferedProtocol):
         self._long_zeros: set[LongZero] = set()
         self._done = self._answer  # one bound method for all requests
         self._in_flight = 0
+        self._batch: list[Request] = []  # taken and not given to the target yet
         self._in_batch = False
         self._wake_scheduled = False
         self._writes_paused = writes_paused
@@ -103,9 +105,12 @@ class Transmission(asyncio.BufferedProtocol):
         self._in_batch = True
         try:
             usual = self._long is None and not self._draining and not self._target.busy()
-            if usual or self._may_take():
-                self._take_requests()
-            self._target.end_of_batch()
+            try:
+                if usual or self._may_take():
+                    self._take_requests()
+            finally:
+                self._submit_batch()
+                self._target.end_of_batch()
         except Malformed as error:
             self.disconnect(str(error))
         except Exception:
@@ -135,11 +140,13 @@ class Transmission(asyncio.BufferedProtocol):
 
     def _take_requests(self) -> None:
         """Parse and submit all whole requests in the buffer, up to the bounds."""
-        view, buffer, target, done = self._view, self._buffer, self._target, self._done
-        submit, unpack, size_bytes = target.submit, nbd.REQUEST.unpack_from, target.size_bytes
+        view, buffer, done, batch = self._view, self._buffer, self._done, self._batch
+        unpack, size_bytes = nbd.REQUEST.unpack_from, self._target.size_bytes
         in_flight_max = self._limits.in_flight_max
         start, end = self._start, self._end
         while end - start >= _HEADER_BYTES and not self._closed:
+            if self._in_flight + len(batch) >= in_flight_max:
+                self._submit_batch()  # some may be answered at once
             if self._in_flight >= in_flight_max or self._writes_paused:
                 self._stalled = True
                 break
@@ -154,9 +161,9 @@ class Transmission(asyncio.BufferedProtocol):
                 if flags & ~nbd.CMD_FLAG_FUA or offset + length > size_bytes or length == 0:
                     self._refuse(kind, flags, cookie, offset, length)
                     continue
-                self._in_flight += 1
-                data = bytes(view[payload:start])
-                submit(Request(Op.WRITE, offset, length, done, data, cookie, flags != 0))
+                batch.append(
+                    Request(_WRITE, offset, length, done, bytes(view[payload:start]), cookie, flags != 0)
+                )
             elif kind == nbd.CMD_WRITE:
                 start = self._begin_long(start + _HEADER_BYTES, end, flags, cookie, offset, length)
                 if self._long is not None:
@@ -171,6 +178,14 @@ class Transmission(asyncio.BufferedProtocol):
                 start += _HEADER_BYTES
                 self._take_other(kind, flags, cookie, offset, length)
         self._keep(start, end)
+
+    def _submit_batch(self) -> None:
+        """Give the target what was taken."""
+        if self._batch:
+            requests = self._batch.copy()
+            self._batch.clear()
+            self._in_flight += len(requests)
+            self._target.submit_all(requests)
 
     def _keep(self, start: int, end: int) -> None:
         """What is left waits in the buffer, with room behind it."""
@@ -188,6 +203,7 @@ class Transmission(asyncio.BufferedProtocol):
         )
         if code is None:
             return False
+        self._submit_batch()  # what came before it is answered before it where it can be
         self._out.add_unasked(kind, cookie, code)
         return True
 
@@ -195,13 +211,14 @@ class Transmission(asyncio.BufferedProtocol):
         """Everything but writes."""
         if self._refuse(kind, flags, cookie, offset, length):
             return
-        self._in_flight += 1
         if kind == nbd.CMD_READ:
             self._out.held_read_bytes += length
-            self._target.submit(Request(Op.READ, offset, length, self._done, b"", cookie))
+            self._batch.append(Request(_READ, offset, length, self._done, b"", cookie))
         elif kind == nbd.CMD_FLUSH:
-            self._target.submit(Request(Op.FLUSH, 0, 0, self._done, b"", cookie))
+            self._batch.append(Request(Op.FLUSH, 0, 0, self._done, b"", cookie))
         elif kind == nbd.CMD_BLOCK_STATUS:
+            self._submit_batch()  # what came before it goes before it
+            self._in_flight += 1
             only_first = bool(flags & nbd.CMD_FLAG_REQ_ONE)
             self._target.block_status(
                 offset, length, lambda code, told: self._tell_status(cookie, length, only_first, code, told)
@@ -211,8 +228,10 @@ class Transmission(asyncio.BufferedProtocol):
             keep = kind == nbd.CMD_WRITE_ZEROES and bool(flags & nbd.CMD_FLAG_NO_HOLE)
             request = Request(Op.ZERO, offset, length, self._done, b"", cookie, fua, keep)
             if length <= self._limits.request_bytes_max:
-                self._target.submit(request)
+                self._batch.append(request)
             else:
+                self._submit_batch()
+                self._in_flight += 1
                 self._zero_in_parts(request)
 
     def _zero_in_parts(self, request: Request) -> None:
@@ -227,6 +246,7 @@ class Transmission(asyncio.BufferedProtocol):
     def _read_must_wait(self, length: int) -> bool:
         """Whether replies to earlier reads must go first: they are the memory that a slow reader costs."""
         if self._out.held_read_bytes + length > self._limits.unsent_bytes_max and self._out.held_read_bytes:
+            self._submit_batch()
             self._out.send()
         held = self._out.held_read_bytes
         return self._writes_paused or (held > 0 and held + length > self._limits.unsent_bytes_max)
@@ -259,8 +279,7 @@ class Transmission(asyncio.BufferedProtocol):
         if not self._refuse(
             nbd.CMD_WRITE, long.command_flags, request.cookie, request.offset, request.length
         ):
-            self._in_flight += 1
-            self._target.submit(request)
+            self._batch.append(request)
 
     def room_granted(self) -> None:
         if self._long is not None and not self._closed:
@@ -278,7 +297,7 @@ class Transmission(asyncio.BufferedProtocol):
         if self._closed:
             return
         self._in_flight -= 1
-        if request.op is Op.READ:
+        if request.op is _READ:
             self._out.add_read(request, code)
         else:
             self._append(_pack_reply(nbd.SIMPLE_REPLY_MAGIC, code and nbd.wire_errno(code), request.cookie))
