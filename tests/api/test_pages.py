@@ -11,6 +11,7 @@ from tests.databases import postgresql_server, statements  # noqa: F401  # one i
 from tests.postgres import new_database
 
 from bilocate.api import groups, pairs, volumes
+from bilocate.api.lists import LIMIT_MAX
 from bilocate.api.wire import GROUPS_KEY
 from bilocate.store.database import Database
 
@@ -19,7 +20,7 @@ FEW, MANY = 200, 10_000
 ROUNDS_MOST = 40
 RATIO_MOST = 2.0
 # These are sorted out of all rows of the project: a few milliseconds for each 1,000.
-UNSORTED = {"description", "updated_at", "replication_consistency_group_id", "bootable"}
+UNSORTED = {"description", "updated_at", "replication_consistency_group_id"}
 
 Crowds = tuple[Api, Api]
 
@@ -110,3 +111,19 @@ async def test_pages_by_marker_show_every_row_once_in_every_order(
         marker = f"&marker={rows[-1]['id']}"
     assert seen == whole
     assert not (await few.call("GET", f"{order}{marker}")).json()[key]
+
+
+@pytest.mark.parametrize("query", ["", "limit=5000", "limit=1000"])
+async def test_a_full_page_of_volumes_names_the_next_whatever_limit_was_asked_for(
+    crowds: Crowds, query: str
+) -> None:
+    """More than a page may have is never told, and who asks for more, or for nothing, must not take it for the end."""
+    page = (await crowds[1].call("GET", f"volumes?{query}")).json()
+    assert len(page["volumes"]) == LIMIT_MAX
+    (link,) = page["volumes_links"]
+    following = (await crowds[1].call("GET", f"volumes?{link['href'].partition('?')[2]}")).json()["volumes"]
+    assert not {row["id"] for row in following} & {row["id"] for row in page["volumes"]}
+
+
+async def test_what_fits_on_one_page_names_no_next(crowds: Crowds) -> None:
+    assert "volumes_links" not in (await crowds[0].call("GET", "volumes")).json()

@@ -28,7 +28,7 @@ from bilocate.cli.credentials import find_credentials
 SEED = 20260131
 CLIENTS = 16
 GROUPS = 2  # of the clients so many have a group each, which they fail over and back
-SECONDS, KILL_EVERY, DATABASE_RESTARTS = (300.0, 20.0, 2) if LONG else (12.0, 5.0, 1)
+SECONDS, KILL_EVERY, DATABASE_RESTARTS = (300.0, 20.0, 2) if LONG else (8.0, 5.0, 1)
 DOWN_SECONDS = 3.0
 
 

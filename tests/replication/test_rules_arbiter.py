@@ -14,7 +14,14 @@ from bilocate.replication.row_view import RowView
 from bilocate.replication.wanted import OlderWanted
 
 ROW = Row("group", 3, A, B, RowState.IN_SYNC, 7)
-VERSIONED = [Call.REQUEST_SOLO, Call.REQUEST_RESYNC, Call.REPORT_IN_SYNC, Call.FAIL_OVER, Call.SWITCH_OVER]
+VERSIONED = [
+    Call.REQUEST_SOLO,
+    Call.REQUEST_VOUCHED_SOLO,
+    Call.REQUEST_RESYNC,
+    Call.REPORT_IN_SYNC,
+    Call.FAIL_OVER,
+    Call.SWITCH_OVER,
+]
 
 
 @pytest.mark.parametrize("call", VERSIONED)

@@ -1,6 +1,7 @@
 """Rules 16 and 17 of docs/safety.md, and FAILEND: how a resync ends; lost ledgers. A is the primary, B the other."""
 
 import errno
+from dataclasses import replace
 
 import pytest
 from tests.replication.scene import SMALL, in_step, solo
@@ -280,3 +281,39 @@ def test_BLANK_a_late_put_of_an_older_epoch_leaves_an_operator_a_way_out() -> No
     scene.a.start()
     scene.until_in_step()
     assert scene.writer(A, 0) == write.number
+
+
+def test_BLANK_an_operators_word_that_is_over_counts_no_more_when_it_comes_late() -> None:
+    """A controller hung with a put in its hands; meanwhile the copies became equal, which ends the word in it."""
+    scene = in_step()
+    vouched = replace(scene.world.controller.wanted(SESSION, A), trust_blank=True)
+    write = scene.until_answered(scene.host.write(0))
+    scene.a.kill()
+    scene.run(0.3)  # the secondary makes sure of all it has
+    scene.b.kill()
+    scene.a.ledger.lose()
+    scene.world.disk(0, A).cache.clear()  # with an older disk in its place
+    with scene.holding(Kind.CALL, A, "PUT"):
+        scene.a.start()
+        scene.a.put_session(SESSION, vouched, lambda error: None)
+        scene.run(3.0)
+        assert not scene.connects(A)
+        assert "says that this copy is the truth" in str(scene.told(A)["refusal"])
+        assert scene.row() == "in_sync"
+    scene.b.start()
+    scene.until_in_step()
+    assert scene.writer(A, 0) == write.number
+
+
+def test_BLANK_the_word_ends_when_both_copies_are_equal_again() -> None:
+    scene = in_step()
+    scene.b.kill()
+    scene.a.kill()
+    scene.a.ledger.lose()
+    scene.a.start()
+    scene.world.controller.set_paused(SESSION, False, trust_blank=True)
+    scene.wait(A, "solo")
+    assert scene.world.controller.wishes[SESSION].trust_blank
+    scene.b.start()
+    scene.until_in_step()
+    assert not scene.world.controller.wishes[SESSION].trust_blank

@@ -51,6 +51,21 @@ def test_in_sync_ends_what_an_operator_allowed_for_once(database_url: str) -> No
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("stands", [True, False])
+def test_BLANK_a_permit_by_an_operators_word_is_given_only_while_it_stands(
+    database_url: str, stands: bool
+) -> None:
+    async def run() -> None:
+        async with with_row(database_url, trust_blank=stands) as database:
+            ask = Ask(Call.REQUEST_VOUCHED_SOLO, epoch=1, site="az1", version=1)
+            said = await arbiter.call(database, SESSION, ask)
+            row = await read(database)
+            assert (isinstance(said, Row), row.version) == ((True, 2) if stands else (False, 1))
+            assert stands or said is Refusal.STATE
+
+    asyncio.run(run())
+
+
 def test_of_many_callers_with_one_version_exactly_one_is_served(database_url: str) -> None:
     """CAS: the primary asks for its permit while operators fail over, from two controllers at once."""
 

@@ -20,7 +20,14 @@ PREFIX = "/internal/v1"
 
 # An agent may ask these; the primary is changed by operations alone.
 AGENTS_CALLS = {
-    call.value: call for call in (Call.ATTACH, Call.REQUEST_SOLO, Call.REQUEST_RESYNC, Call.REPORT_IN_SYNC)
+    call.value: call
+    for call in (
+        Call.ATTACH,
+        Call.REQUEST_SOLO,
+        Call.REQUEST_VOUCHED_SOLO,
+        Call.REQUEST_RESYNC,
+        Call.REPORT_IN_SYNC,
+    )
 }
 
 

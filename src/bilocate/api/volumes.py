@@ -13,7 +13,7 @@ from bilocate.api import wire_volumes as wire
 from bilocate.api.audit import note
 from bilocate.api.context import Call
 from bilocate.api.identity.access import owner_held
-from bilocate.api.lists import Listing, changed_since, one_of, volume_page
+from bilocate.api.lists import LIMIT_MAX, Listing, changed_since, one_of, volume_page
 from bilocate.api.wire import Json
 from bilocate.domain.errors_operations import NotFound
 from bilocate.store.columns import db_now, new_id
@@ -155,9 +155,9 @@ def _conditions(query: QueryParams) -> list[ColumnElement[bool]]:
 
 
 def _next(call: Call, rows: list[Volume]) -> Json:
-    """The address of the next page, when this one is full."""
-    limit = call.request.query_params.get("limit")
-    if not rows or limit is None or len(rows) < int(limit):
+    """The address of the next page, when this one is full: as full as was asked for, or as one can be."""
+    limit = min(int(call.request.query_params.get("limit", LIMIT_MAX)), LIMIT_MAX)
+    if not rows or len(rows) < limit:
         return {}
     url = call.request.url.include_query_params(marker=rows[-1].id).remove_query_params("offset")
     href = f"{call.parts.public_url}{url.path}?{url.query}"

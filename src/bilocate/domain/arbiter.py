@@ -17,10 +17,11 @@ class RowState(Enum):
 
 
 class Call(Enum):
-    """What may be asked of the row: the first four by agents, the last two by operations."""
+    """What may be asked of the row: the first five by agents, the last two by operations."""
 
     ATTACH = "attach"
     REQUEST_SOLO = "request_solo"
+    REQUEST_VOUCHED_SOLO = "request_vouched_solo"  # by an operator's word for a copy without a past (BLANK)
     REQUEST_RESYNC = "request_resync"
     REPORT_IN_SYNC = "report_in_sync"
     FAIL_OVER = "fail_over"
@@ -64,7 +65,11 @@ class Ask:
 
 
 def decide(row: Row, ask: Ask) -> Row | Refusal:
-    """The row after `ask`, or why it is refused. Rules CAS, ATTACH."""
+    """The row after `ask`, or why it is refused. Rules CAS, ATTACH.
+
+    Whether an operator's word stands, which REQUEST_VOUCHED_SOLO needs, is not in the row: who keeps the word
+    looks first.
+    """
     if ask.call in (Call.FAIL_OVER, Call.SWITCH_OVER):
         return _change_primary(row, ask)
     if ask.epoch != row.epoch or ask.site != row.primary:
@@ -76,7 +81,7 @@ def decide(row: Row, ask: Ask) -> Row | Refusal:
         return Refusal.CHANGED
     state = row.state
     match ask.call:
-        case Call.REQUEST_SOLO:
+        case Call.REQUEST_SOLO | Call.REQUEST_VOUCHED_SOLO:
             state = RowState.STALE if row.state is RowState.IN_SYNC else row.state
         case Call.REQUEST_RESYNC:
             state = RowState.SYNCING

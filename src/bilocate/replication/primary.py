@@ -153,7 +153,7 @@ class PrimaryHalf:
             return
         if isinstance(said, Row):
             self._answered(call, now)
-        elif said is None:
+        elif said is None or said is Refusal.STATE:
             self._ask_at = now + self.limits.arbiter_retry_seconds
         self._pursue(now)
 
@@ -164,7 +164,7 @@ class PrimaryHalf:
                 self._wait_until = now + self.limits.restart_wait_seconds
             case Call.ATTACH:
                 self._quiesce.attached()
-            case Call.REQUEST_SOLO:
+            case Call.REQUEST_SOLO | Call.REQUEST_VOUCHED_SOLO:
                 self._permit_given()
             case Call.REQUEST_RESYNC:
                 self.resync.row_marked()

@@ -42,15 +42,18 @@ class Start:
             if now >= self.backoff.until:
                 self._begin_pull()
             return
-        if any(marks.record.blank for marks in half.marks) and not half.wanted.trust_blank:  # BLANK
+        blank = any(marks.record.blank for marks in half.marks)  # BLANK
+        if blank:
             half.refusal = (
                 "the ledger knows nothing of this volume's past, so its data may be old: it is served once it has "
                 "been pulled from a secondary in step, or an operator says that this copy is the truth"
             )
-            return
+            if not half.wanted.trust_blank:
+                return
         if in_sync and own and half.welcome is None and now < wait_until:
             return
-        half.view.ask(Call.REQUEST_SOLO)
+        # The word may have come late, and be over: whoever keeps it says whether it stands.
+        half.view.ask(Call.REQUEST_VOUCHED_SOLO if blank else Call.REQUEST_SOLO)
 
     def peer_has_all(self, welcome: Welcome) -> bool:
         """Whether the secondary has every answered write: consistent, the same past, nothing dirty."""

@@ -173,6 +173,7 @@ def _row(said: dict[str, Any]) -> Row:
 _STATES_AFTER = {
     Call.ATTACH: set(RowState),
     Call.REQUEST_SOLO: {RowState.STALE, RowState.SYNCING},
+    Call.REQUEST_VOUCHED_SOLO: {RowState.STALE, RowState.SYNCING},
     Call.REQUEST_RESYNC: {RowState.SYNCING},
     Call.REPORT_IN_SYNC: {RowState.IN_SYNC},
 }

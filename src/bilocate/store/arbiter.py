@@ -56,6 +56,8 @@ async def call_within(db: AsyncSession, session_id: str, ask: Ask) -> Row | Refu
         decided = decide(seen, ask)
         if isinstance(decided, Refusal):
             return decided
+        if ask.call is Call.REQUEST_VOUCHED_SOLO and not await _is_vouched(db, session_id):
+            return Refusal.STATE
         if await _swap(db, seen, decided, ask):
             return decided
     raise ArbiterContended(session_id)
@@ -72,6 +74,11 @@ async def _read(db: AsyncSession, session_id: str) -> Row | None:
     )
     found = (await db.execute(select(*columns).where(Session.id == session_id))).one_or_none()
     return None if found is None else Row(*found)
+
+
+async def _is_vouched(db: AsyncSession, session_id: str) -> bool:
+    """BLANK: whether the operator's word stands. It ends with a change of the row's version, so `_swap` notices."""
+    return bool(await db.scalar(select(Session.trust_blank).where(Session.id == session_id)))
 
 
 async def _swap(db: AsyncSession, seen: Row, new: Row, ask: Ask) -> bool:

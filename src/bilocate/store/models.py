@@ -35,7 +35,7 @@ class Volume(Stamped, Base):
     """A block device of a fixed size at one site."""
 
     __tablename__ = "volumes"
-    __table_args__ = _orders("volumes", "status", "size_gib", "site")
+    __table_args__ = _orders("volumes", "status", "size_gib", "site", "bootable")
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
     project_id: Mapped[str] = mapped_column(String(64))

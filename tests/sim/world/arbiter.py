@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.sim.world.scheduler import Kind, Scheduler
 
-from bilocate.domain.arbiter import Ask, Refusal, Row, RowState, decide
+from bilocate.domain.arbiter import Ask, Call, Refusal, Row, RowState, decide
 
 Answered = Callable[[Row | Refusal | None], None]
 
@@ -30,6 +30,9 @@ class Arbiter:
         self._scheduler = scheduler
         self._fate = fate
         self.rows: dict[str, Row] = {}
+        # What else the controller's database knows: whether an operator's word stands, and when it ends (BLANK).
+        self.vouched: Callable[[str], bool] = lambda session_id: False
+        self.reported: Callable[[str], None] = lambda session_id: None
         self._epoch = 0
 
     def next_epoch(self) -> int:
@@ -49,8 +52,12 @@ class Arbiter:
         if row is None:
             return Refusal.SUPERSEDED  # retired with its session
         said = decide(row, ask)
+        if ask.call is Call.REQUEST_VOUCHED_SOLO and isinstance(said, Row) and not self.vouched(session_id):
+            said = Refusal.STATE
         if isinstance(said, Row):
             self.rows[session_id] = said
+            if ask.call is Call.REPORT_IN_SYNC:
+                self.reported(session_id)
         if self._scheduler.trace.on:
             what = (
                 f"{said.state.value} v{said.version} e{said.epoch} primary {said.primary}"

@@ -38,6 +38,8 @@ class Controller:
         self.world = world
         self.wishes: dict[str, Wish] = {}
         self.reconciling = True
+        world.arbiter.vouched = lambda session_id: self.wishes[session_id].trust_blank
+        world.arbiter.reported = self._forget_exceptions
         self._repeats: Callable[[], bool] = lambda: False  # whether a step is taken once more
 
     def repeat_steps(self, repeats: Callable[[], bool]) -> None:
@@ -91,6 +93,12 @@ class Controller:
         for name, value in values.items():
             setattr(wish, name, value)
         wish.revision += 1
+
+    def _forget_exceptions(self, session_id: str) -> None:
+        """What an operator has allowed for once ends when both copies are equal again."""
+        wish = self.wishes[session_id]
+        if wish.trust_blank or wish.allow_dirty:
+            self.change(session_id, trust_blank=False, allow_dirty=False)
 
     # --- the reconciler ---
 
@@ -241,6 +249,7 @@ class Controller:
     def _set_paused(self, session_id: str, paused: bool, trust_blank: bool) -> Steps:
         if trust_blank:
             self.world.observers.trusted(self.world.arbiter.rows[session_id].primary)
+        trust_blank = trust_blank or self.wishes[session_id].trust_blank
         self.change(session_id, paused=paused, trust_blank=trust_blank)
         for site in self.world.agents:
             yield from self._try(lambda site=site: self.push(session_id, site))  # type: ignore[misc]
