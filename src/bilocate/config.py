@@ -116,7 +116,7 @@ class KeystoneSettings:
     ca_file: Path | None = None  # whom an https address is trusted by; None: those usually trusted
     # What was told of a token holds so long: a revoked one is refused after that at the latest. 0: each call asks.
     cache_seconds: float = 10.0
-    timeout_seconds: float = 5.0  # of one question; then callers get 503
+    timeout_seconds: float = 5.0  # of all that is asked about one token; then its caller gets 503
     # Tokens and the password cross the connection: beyond loopback it needs https, or this as a word.
     allow_plaintext: bool = False
 

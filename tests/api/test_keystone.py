@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,10 +20,13 @@ from bilocate.api.context import Caller
 from bilocate.api.identity.keystone import Keystone, KeystoneUnavailable
 from bilocate.api.metrics import Metrics
 from bilocate.api.openapi.document import document
-from bilocate.config import ConfigError, KeyFileError, KeystoneSettings, load_controller_config
+from bilocate.config import ApiLimits, ConfigError, KeyFileError, KeystoneSettings, load_controller_config
 
 URL = "http://127.0.0.1:5000/v3"
+SECRET = "a-token-of-keystone-5e1c"
+BURST = 5
 Answer = Callable[[httpx.Request], httpx.Response]
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Fake:
@@ -58,11 +62,13 @@ def told(**changes: Any) -> Answer:
     return lambda _: httpx.Response(200, json={"token": token(**changes)})
 
 
-def keystone(tmp_path: Path, fake: Answer, **settings: Any) -> Keystone:
+def keystone(tmp_path: Path, fake: Answer | None, auth_url: str = URL, **settings: Any) -> Keystone:
+    """`fake` None: who is at `auth_url` is asked."""
     file = tmp_path / "password"
     file.touch(mode=0o600)
     file.write_text("secret\n")
-    return Keystone(KeystoneSettings(URL, file, **settings), httpx.MockTransport(fake))
+    transport = None if fake is None else httpx.MockTransport(fake)
+    return Keystone(KeystoneSettings(auth_url, file, **settings), transport)
 
 
 async def ask(of: Keystone, *secrets: str) -> list[Caller | None]:
@@ -132,6 +138,7 @@ def test_a_service_that_keystone_does_not_know_lets_nobody_in(tmp_path: Path) ->
 NONSENSE: list[httpx.Response] = [
     httpx.Response(200, content=b"<html>"),
     httpx.Response(200, json=[1]),
+    httpx.Response(200, content=b"[" * 100_000),
     httpx.Response(200, json={"token": None}),
     httpx.Response(200, json={"token": {}}),
     httpx.Response(200, json={"token": token() | {"user": "alice"}}),
@@ -157,6 +164,48 @@ def test_no_answer_lets_nobody_in(tmp_path: Path) -> None:
 
     with pytest.raises(KeystoneUnavailable):
         asyncio.run(keystone(tmp_path, dead).caller("t"))
+
+
+async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(30)
+
+
+async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 201 Created\r\nX-Subject-Token: own\r\nContent-Length: 1000\r\n\r\n")
+    for _each in range(300):
+        writer.write(b" ")
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("handler", [hang, trickle])
+def test_callers_of_a_keystone_that_hangs_wait_beside_each_other(tmp_path: Path, handler: Handler) -> None:
+    async def work() -> None:
+        server = await asyncio.start_server(handler, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v3"
+        of = keystone(tmp_path, None, auth_url=url, timeout_seconds=0.5)
+        began = time.monotonic()
+        found = await asyncio.gather(*(of.caller(f"t{each}") for each in range(8)), return_exceptions=True)
+        took = time.monotonic() - began
+        await of.close()
+        assert [type(each) for each in found] == [KeystoneUnavailable] * 8
+        assert took < 2.0  # one after the other it would be 4
+
+    asyncio.run(work())
+
+
+def test_an_answer_without_end_is_not_kept(tmp_path: Path) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 100 << 20:
+            sent += 1 << 20
+            yield b" " * (1 << 20)
+
+    fake = Fake(lambda _: httpx.Response(200, content=endless()))
+    with pytest.raises(KeystoneUnavailable):
+        asyncio.run(keystone(tmp_path, fake).caller("t"))
+    assert sent <= 4 << 20
 
 
 @pytest.mark.parametrize("secret", ["x" * 10_000, "tökén", "a\tb", "a\nb"])
@@ -215,6 +264,20 @@ async def test_the_document_of_all_calls_has_no_identity_then(door: Api, tmp_pat
     assert len(made) < len(kept)
 
 
+@pytest.fixture
+async def elsewhere(world: World, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """The API for a caller of Keystone, whose project no table here knows."""
+    parts = world.api.parts
+    limits = ApiLimits(token_requests_per_second=1, token_requests_burst=BURST)
+    config = replace(parts.config, audit_file=tmp_path / "audit.log", limits=limits)
+    of = keystone(tmp_path, Fake(told(roles=[{"id": "r1", "name": "admin"}])))
+    gate = build_app(replace(parts, config=config, keystone=of), world.api.passwords)
+    transport = httpx.ASGITransport(gate, raise_app_exceptions=False)
+    headers = {"X-Auth-Token": SECRET}
+    async with httpx.AsyncClient(transport=transport, base_url=parts.public_url, headers=headers) as client:
+        yield client
+
+
 @pytest.mark.anyio
 async def test_a_volume_is_made_in_a_project_that_only_keystone_knows(world: World, tmp_path: Path) -> None:
     parts = replace(world.api.parts, keystone=keystone(tmp_path, Fake(told())))
@@ -223,3 +286,20 @@ async def test_a_volume_is_made_in_a_project_that_only_keystone_knows(world: Wor
         body = {"volume": {"size": 1, "availability_zone": "az1"}}
         made = await http.post("/v3/p1/volumes", json=body, headers={"X-Auth-Token": "t"})
     assert made.status_code == 202, made.text
+
+
+@pytest.mark.anyio
+async def test_the_audit_log_tells_keystones_user_and_project(
+    elsewhere: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    await elsewhere.post("/v3/p1/volumes", json={"volume": {"size": 1, "availability_zone": "az1"}})
+    written = (tmp_path / "audit.log").read_text()
+    (line,) = map(json.loads, written.splitlines())
+    assert (line["user_id"], line["token_project_id"], line["outcome"]) == ("u1", "p1", "accepted")
+    assert SECRET not in written
+
+
+@pytest.mark.anyio
+async def test_a_token_of_keystone_has_its_bound_on_requests(elsewhere: httpx.AsyncClient) -> None:
+    found = [(await elsewhere.get("/v3/p1/volumes")).status_code for _ in range(BURST + 1)]
+    assert found == [200] * BURST + [429]

@@ -4,6 +4,7 @@ Source: Keystone's API reference, version 3, "Validate and show information for 
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ log = structlog.get_logger("bilocate.identity")
 KNOWN_MAX = 10_000  # tokens that are remembered; some 400 bytes each
 SECRET_CHARACTERS_MAX = 8192  # what a header holds at most; Keystone's own have some 200
 CONNECTIONS_MAX = 20
+ANSWER_BYTES_MAX = 1024**2  # one about a token has some thousand
 
 
 class KeystoneUnavailable(Problem):
@@ -31,6 +33,13 @@ class KeystoneUnavailable(Problem):
 
     def __init__(self, url: str) -> None:
         super().__init__(503, f"the identity service at {url} can't be asked who you are: try again shortly")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    token: str  # the one that was made, or empty
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class Keystone:
         if known is not None and now < known.until:
             return known.caller
         self._known.pop(key, None)
-        told = await self._validated(secret)
+        told = await self._in_time(secret)
         if told is None:
             return None
         try:
@@ -92,25 +101,33 @@ class Keystone:
             self._known.pop(next(iter(self._known)))  # the oldest
         self._known[key] = known
 
+    async def _in_time(self, secret: str) -> Mapping[str, Any] | None:
+        """The HTTP client bounds each step alone: what trickles, or waits for others' logins, would never end."""
+        try:
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                return await self._validated(secret)
+        except TimeoutError as error:
+            raise self._unavailable("it takes too long") from error
+
     async def _validated(self, secret: str) -> Mapping[str, Any] | None:
         own = self._token or await self._logged_in("")
         answer = await self._show(secret, own)
-        if answer.status_code == 401:  # ours has run out, or was revoked
+        if answer.status == 401:  # ours has run out, or was revoked
             answer = await self._show(secret, await self._logged_in(own))
-        if answer.status_code == 404:
+        if answer.status == 404:
             return None
-        if answer.status_code != 200:
+        if answer.status != 200:
             # 403: the service user has no role that lets it look at others' tokens.
-            raise self._unavailable(f"{answer.status_code} to a look at a token")
+            raise self._unavailable(f"{answer.status} to a look at a token")
         try:
-            told = answer.json()["token"]
-        except (ValueError, KeyError, TypeError):
+            told = json.loads(answer.content)["token"]
+        except (ValueError, KeyError, TypeError, RecursionError):
             told = None
         if not isinstance(told, dict):
             raise self._unavailable("its answer describes no token")
         return told
 
-    async def _show(self, secret: str, own: str) -> httpx.Response:
+    async def _show(self, secret: str, own: str) -> _Answer:
         return await self._ask("GET", "?nocatalog", {"X-Auth-Token": own, "X-Subject-Token": secret})
 
     async def _logged_in(self, old: str) -> str:
@@ -118,19 +135,22 @@ class Keystone:
         async with self._logging_in:
             if self._token == old:
                 answer = await self._ask("POST", "?nocatalog", {}, self._login())
-                token = answer.headers.get("x-subject-token", "")
-                if answer.status_code != 201 or not token:
+                if answer.status != 201 or not answer.token:
                     self._token = ""
-                    raise self._unavailable(f"{answer.status_code} to the login of {self._settings.username}")
-                self._token = token
+                    raise self._unavailable(f"{answer.status} to the login of {self._settings.username}")
+                self._token = answer.token
             return self._token
 
-    async def _ask(
-        self, method: str, query: str, headers: Mapping[str, str], body: object = None
-    ) -> httpx.Response:
-        url = f"{self.url}/auth/tokens{query}"
+    async def _ask(self, method: str, query: str, headers: Mapping[str, str], body: object = None) -> _Answer:
+        url, content = f"{self.url}/auth/tokens{query}", bytearray()
         try:
-            return await self._http.request(method, url, headers=headers, json=body)
+            async with self._http.stream(method, url, headers=headers, json=body) as answer:
+                async for part in answer.aiter_bytes():
+                    content += part
+                    if len(content) > ANSWER_BYTES_MAX:
+                        raise self._unavailable(f"more than {ANSWER_BYTES_MAX} bytes")
+                token = answer.headers.get("x-subject-token", "")
+                return _Answer(answer.status_code, token, bytes(content))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unavailable(repr(error)) from error
 
