@@ -135,3 +135,62 @@ async def test_only_an_admin_sets_them_and_everybody_sees_only_their_own(world: 
         refused = await api.call("GET", other, token=member)
         assert refused.status_code == 403
         assert (await api.call("GET", other)).status_code == 200
+
+
+async def default_class(api: Api, **limits: Any) -> dict[str, Any]:
+    response = await api.call("PUT", "os-quota-class-sets/default", {"quota_class_set": limits})
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()["quota_class_set"]
+    return found
+
+
+async def test_the_default_class_is_what_a_project_has_that_has_no_limit_of_its_own(world: World) -> None:
+    api = world.api
+    path = f"os-quota-sets/{api.project_id}"
+    shown = (await api.call("GET", "os-quota-class-sets/default")).json()["quota_class_set"]
+    assert (shown["id"], shown["volumes"], shown["gigabytes"]) == ("default", -1, -1)
+    assert (await default_class(api, class_name="default", volumes=1, gigabytes="9"))["gigabytes"] == 9
+    for where in (path, f"{path}/defaults"):
+        found = (await api.call("GET", where)).json()["quota_set"]
+        assert (found["volumes"], found["gigabytes"], found["replication_consistency_groups"]) == (1, 9, -1)
+    assert (await make(api)).status_code == 202
+    assert "1 volumes" in over(await make(api))
+    await limit(api, volumes=2)  # one's own comes before it, be it more or less
+    assert (await api.call("GET", path)).json()["quota_set"]["volumes"] == 2
+    assert (await make(api)).status_code == 202
+    assert (await api.call("DELETE", path)).status_code == 200
+    assert (await api.call("GET", path)).json()["quota_set"]["volumes"] == 1
+    assert "1 volumes" in over(await make(api))
+
+
+async def test_a_limit_of_its_own_frees_a_project_from_the_default_class(world: World) -> None:
+    await default_class(world.api, volumes=0, replication_consistency_groups=0)
+    assert "0 volumes" in over(await make(world.api))
+    await limit(world.api, volumes=-1)
+    pair = await world.api.pair()
+    refused = await world.api.call("POST", GROUPS, group_body([pair["id"]]))
+    assert "37100017" in over(refused)
+
+
+async def test_of_two_calls_at_once_the_second_sees_what_the_first_took_of_the_default_class(
+    world: World,
+) -> None:
+    await default_class(world.api, volumes=1)
+    answers = await asyncio.gather(make(world.api), make(world.api))
+    assert sorted(answer.status_code for answer in answers) == [202, 413]
+
+
+async def test_only_admins_set_the_default_class_and_there_is_no_other(world: World) -> None:
+    api = world.api
+    token = await add_user(api, "somebody", "member")
+    body = {"quota_class_set": {"volumes": 1}}
+    refused = await api.call("PUT", "os-quota-class-sets/default", body, token=token)
+    assert error_of(refused)["error_code"] == "EVS.0003"
+    assert (await api.call("GET", "os-quota-class-sets/default", token=token)).status_code == 200
+    for method in ("GET", "PUT"):
+        unknown = await api.call(method, "os-quota-class-sets/gold", body if method == "PUT" else None)
+        assert unknown.status_code == 404
+    for wrong in ({"volumes": -2}, {"volumes": "many"}, {"shares": 1}):
+        answer = await api.call("PUT", "os-quota-class-sets/default", {"quota_class_set": wrong})
+        assert answer.status_code == 400
+    assert (await api.call("PUT", "os-quota-class-sets/default", {"quota_set": {}})).status_code == 400

@@ -69,6 +69,7 @@ VOLUMES: Paths = {
     },
     "os-quota-sets/{id}": {"GET": quotas.show, "PUT": quotas.update, "DELETE": quotas.remove},
     "os-quota-sets/{id}/defaults": {"GET": quotas.defaults},
+    "os-quota-class-sets/{id}": {"GET": quotas.class_show, "PUT": quotas.class_update},
     "os-vendor-volumes/{id}/tags": {"GET": tags.index, "POST": tags.merge, "PUT": tags.replace},
     "os-vendor-volumes/{id}/tags/action": {"POST": tags.act},
     "os-vendor-volumes/{id}/tags/{key}": {"GET": tags.show, "PUT": tags.update, "DELETE": tags.remove},

@@ -15,7 +15,6 @@ ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # (version or "" for both, path below the project, what it is)
 PATHS: Sequence[tuple[str, str, str]] = (
     ("", "volumes/{id}/encryption", "encrypted volumes"),
-    ("", "os-quota-class-sets/{id}", "quotas of classes"),
     ("", "os-vendor-tags/{rest:path}", "tags of anything but volumes, and looking for volumes by tags"),
 )
 # (version or "" for both, path below the project, the list's key, what it is)

@@ -11,10 +11,23 @@ from bilocate.api.context import Call
 from bilocate.api.fields import SIZE_GIB_MAX
 from bilocate.api.identity.access import require_admin, require_project
 from bilocate.api.wire import Json
-from bilocate.operations.quotas import UNLIMITED, Resource, clear_limits, limits_of, set_limits, used_by
+from bilocate.domain.errors_operations import NotFound
+from bilocate.operations.quotas import (
+    DEFAULT_CLASS,
+    UNLIMITED,
+    Resource,
+    clear_limits,
+    limits_of,
+    set_limits,
+    used_by,
+)
 
 KEY = "quota_set"
+CLASS_KEY = "quota_class_set"
+CLASS = "default"  # the only one
 LIMIT_MAX = 2**31 - 1
+# Whose it is, which clients say once more in the body.
+NAMED = ("id", "tenant_id", "project_id", "class_name")
 # What clients look for, and this service has none of, or has one bound for.
 FIXED = {
     "snapshots": 0,
@@ -42,10 +55,11 @@ async def show(call: Call) -> Response:
 
 
 async def defaults(call: Call) -> Response:
-    """GET defaults: nothing is limited until an admin does it."""
+    """GET defaults: what the default class says, and nothing is limited until an admin does it."""
     project_id = _project(call)
     require_project(call.caller, project_id)
-    return JSONResponse(_told(project_id, dict.fromkeys(Resource, UNLIMITED)))
+    async with call.parts.database.reading() as db:
+        return JSONResponse(_told(project_id, await limits_of(db, DEFAULT_CLASS)))
 
 
 async def update(call: Call) -> Response:
@@ -72,6 +86,33 @@ async def remove(call: Call) -> Response:
     return Response(status_code=200)
 
 
+async def class_show(call: Call) -> Response:
+    """GET of the default class: the limits of every project that has none of its own."""
+    _require_class(call)
+    async with call.parts.database.reading() as db:
+        limits = await limits_of(db, DEFAULT_CLASS)
+    return JSONResponse({CLASS_KEY: _told(CLASS, limits)[KEY]})
+
+
+async def class_update(call: Call) -> Response:
+    """PUT, by an admin."""
+    require_admin(call.caller)
+    _require_class(call)
+    changes = _asked(call.body, CLASS_KEY)
+    note(call.request, quota_of=DEFAULT_CLASS, changes={name.value: limit for name, limit in changes.items()})
+    async with call.parts.database.writing() as db:
+        await set_limits(db, DEFAULT_CLASS, changes)
+        limits = await limits_of(db, DEFAULT_CLASS)
+    found = _told(CLASS, limits)[KEY]
+    del found["id"]
+    return JSONResponse({CLASS_KEY: found})
+
+
+def _require_class(call: Call) -> None:
+    if call.path["id"] != CLASS:
+        raise NotFound("quota class", call.path["id"])
+
+
 def _project(call: Call) -> str:
     """What no project's id can be must not reach the database."""
     return fields.checked_text("the project's id", call.path["id"], bytes_max=64)
@@ -81,10 +122,10 @@ def _told(project_id: str, limits: dict[Resource, int]) -> Json:
     return {KEY: {"id": project_id, **FIXED, **{resource.value: limits[resource] for resource in limits}}}
 
 
-def _asked(body: Json) -> dict[Resource, int]:
-    asked = fields.inner_object(body, KEY)
+def _asked(body: Json, key: str = KEY) -> dict[Resource, int]:
+    asked = fields.inner_object(body, key)
     known = {resource.value: resource for resource in Resource}
-    fields.only(asked, KEY, {*known, "id", "tenant_id", "project_id"})
+    fields.only(asked, key, {*known, *NAMED})
     return {known[name]: _limit(name, value) for name, value in asked.items() if name in known}
 
 

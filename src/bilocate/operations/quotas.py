@@ -1,7 +1,7 @@
 """How much a project may have: limits that an admin has set, what is used, and the refusal beyond.
 
-Where nothing is set nothing is limited. A limit's row is locked while something is made under it: of two calls
-at once the second sees what the first has taken.
+Where a project has no limit of its own the default class decides, and where that has none nothing is limited. The row
+that decides is locked while something is made under it: of two calls at once the second sees what the first has taken.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,8 @@ from bilocate.store.journal_models import Operation
 from bilocate.store.models import Group, Pair, Quota, Session, Volume
 
 UNLIMITED = -1
+# Where a project's id stands, for the limits of all who have none of their own: no id has a colon in it.
+DEFAULT_CLASS = "class:default"
 # In one statement, which both databases know: two admins at once both succeed.
 _SET = text(
     "INSERT INTO quotas (project_id, resource, hard_limit) VALUES (:project, :resource, :limit) "
@@ -33,10 +35,13 @@ class Resource(Enum):
 
 
 async def limits_of(db: AsyncSession, project_id: str) -> dict[Resource, int]:
-    """The project's limits, all of them."""
-    rows = await db.scalars(select(Quota).where(Quota.project_id == project_id))
-    found = {Resource(row.resource): row.hard_limit for row in rows}
-    return {resource: found.get(resource, UNLIMITED) for resource in Resource}
+    """The project's limits, all of them: its own, or the default class's."""
+    rows = await db.scalars(select(Quota).where(Quota.project_id.in_((project_id, DEFAULT_CLASS))))
+    found = {(row.project_id, Resource(row.resource)): row.hard_limit for row in rows}
+    return {
+        resource: found.get((project_id, resource), found.get((DEFAULT_CLASS, resource), UNLIMITED))
+        for resource in Resource
+    }
 
 
 async def used_by(db: AsyncSession, project_id: str, sites: list[str]) -> dict[Resource, int]:
@@ -57,7 +62,7 @@ async def set_limits(db: AsyncSession, project_id: str, limits: Mapping[Resource
 
 
 async def clear_limits(db: AsyncSession, project_id: str) -> None:
-    """Nothing is limited any more."""
+    """The project has none of its own any more."""
     await db.execute(delete(Quota).where(Quota.project_id == project_id))
 
 
@@ -105,8 +110,12 @@ def _require(project_id: str, resource: Resource, used: int, more: int, limit: i
 
 
 async def _locked(db: AsyncSession, project_id: str, resource: Resource) -> int:
-    row = await db.get(Quota, (project_id, resource.value), with_for_update=True, populate_existing=True)
-    return UNLIMITED if row is None else int(row.hard_limit)
+    for owner in (project_id, DEFAULT_CLASS):
+        key = (owner, resource.value)
+        row = await db.get(Quota, key, with_for_update=True, populate_existing=True)
+        if row is not None:
+            return int(row.hard_limit)
+    return UNLIMITED
 
 
 async def _volumes(db: AsyncSession, project_id: str) -> int:

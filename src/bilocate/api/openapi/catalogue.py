@@ -70,7 +70,7 @@ _IGNORED: Json = {}
 _NEW_QUOTAS = only(
     {
         **{resource.value: _QUOTA for resource in Resource},
-        **dict.fromkeys(("id", "tenant_id", "project_id"), _IGNORED),
+        **dict.fromkeys(quotas.NAMED, _IGNORED),
     }
 )
 _QUOTA_SET = told({quotas.KEY: ref("Quotas")})
@@ -126,6 +126,14 @@ CALLS: Table = {
             "setQuotas", {200: told({quotas.KEY: ref("NewQuotas")})}, body=within(quotas.KEY, _NEW_QUOTAS)
         ),
         "DELETE": Told("deleteQuotas", {200: None}),
+    },
+    "os-quota-class-sets/{id}": {
+        "GET": Told("showQuotaClass", {200: told({quotas.CLASS_KEY: ref("Quotas")})}),
+        "PUT": Told(
+            "setQuotaClass",
+            {200: told({quotas.CLASS_KEY: ref("NewQuotas")})},
+            body=within(quotas.CLASS_KEY, _NEW_QUOTAS),
+        ),
     },
     "os-quota-sets/{id}/defaults": {"GET": Told("showDefaultQuotas", {200: _QUOTA_SET})},
 }
