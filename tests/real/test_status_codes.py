@@ -23,8 +23,8 @@ from bilocate.config import load_controller_config
 LIMITS = """
 [limits]
 body_seconds = 0.5
-token_requests_per_second = 20.0
-token_requests_burst = 100
+token_requests_per_second = 2.0
+token_requests_burst = 150
 
 [identity]
 lockout_free_failures = 1
@@ -132,7 +132,11 @@ def test_408_a_body_that_stalls(door: Door) -> None:
 def test_409_a_state_in_the_way(door: Door) -> None:
     volume_id = door.call("POST", "volumes", json={"volume": VOLUME}).json()["volume"]["id"]
     path = f"volumes/{volume_id}"
-    wait_for("volume", lambda: door.call("GET", path).json()["volume"]["status"] == "available")
+
+    def made() -> bool:
+        return bool(door.call("GET", path).json()["volume"]["status"] == "available")
+
+    wait_for("volume", made, look_seconds=0.1)
     answer = expect(door.call("POST", f"{path}/action", json={"os-begin_detaching": {}}), 409, "EVS.5409")
     assert "is available, it must be in-use" in answer.text
 
