@@ -1,40 +1,12 @@
-"""fio's nbd engine: the one client that everything is measured with, and what its JSON says."""
+"""The one client that everything is measured with: fio's nbd engine, as `bilocate bench` runs it too."""
 
-import json
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
 from bench.shapes import MIB, Shape
-
-START_SECONDS = 60.0  # what fio may take beyond its running time
-PERCENTILES = ("50.000000", "99.000000", "99.900000")
-
-
-@dataclass(frozen=True)
-class Load:
-    """One fio run's figures. Latencies run from submission to completion as the client sees them."""
-
-    requests: int
-    bytes: int
-    seconds: float
-    p50_us: float
-    p99_us: float
-    p999_us: float
-    max_us: float
-    cpu_seconds: float  # fio's own
-
-    @property
-    def iops(self) -> float:
-        """Requests per second."""
-        return self.requests / self.seconds
-
-    @property
-    def mb_per_second(self) -> float:
-        """10^6 bytes per second."""
-        return self.bytes / self.seconds / 1e6
+from bilocate.cli.errors import CliError
+from bilocate.cli.fio import START_SECONDS, Load, load_of, run_fio
 
 
 def run(uri: str, shape: Shape, seconds: float, working_set_bytes: int, scratch: Path, seed: int) -> Load:
@@ -49,7 +21,7 @@ def run(uri: str, shape: Shape, seconds: float, working_set_bytes: int, scratch:
         "--norandommap",  # without it fio spends time on what no server does
         f"--randseed={seed}",
     ]
-    return _load(_fio(uri, options, scratch, seconds), shape.operation)
+    return load_of(_fio(uri, options, scratch, seconds), shape.operation)
 
 
 def fill(uri: str, size_bytes: int, scratch: Path) -> None:
@@ -74,44 +46,7 @@ def write_once(
 
 
 def _fio(uri: str, options: list[str], scratch: Path, seconds: float) -> dict[str, Any]:
-    command = [
-        "fio",
-        "--name=bench",
-        "--ioengine=nbd",
-        f"--uri={uri}",
-        "--thread",
-        "--refill_buffers=0",
-        "--lat_percentiles=1",
-        "--percentile_list=50:99:99.9",
-        "--output-format=json",
-        "--eta=never",
-        *options,
-    ]
-    # fio leaves files where it runs.
-    done = subprocess.run(
-        command, cwd=scratch, capture_output=True, text=True, timeout=seconds + START_SECONDS, check=False
-    )
-    start = done.stdout.find("{")
-    if done.returncode or start < 0:
-        raise BenchError(f"fio failed ({done.returncode}): {(done.stderr or done.stdout)[-1000:]}")
-    job = json.loads(done.stdout[start:])["jobs"][0]
-    if job["error"]:
-        raise BenchError(f"fio met error {job['error']}: {done.stderr[-1000:]}")
-    return dict(job)
-
-
-def _load(job: dict[str, Any], operation: str) -> Load:
-    told = job[operation]
-    latency = told["lat_ns"]
-    p50, p99, p999 = (latency["percentile"][each] / 1000 for each in PERCENTILES)
-    seconds = told["runtime"] / 1000
-    return Load(
-        requests=told["total_ios"],
-        bytes=told["io_bytes"],
-        seconds=seconds,
-        p50_us=p50,
-        p99_us=p99,
-        p999_us=p999,
-        max_us=latency["max"] / 1000,
-        cpu_seconds=(job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] / 1000,
-    )
+    try:
+        return run_fio(uri, options, scratch, seconds)
+    except CliError as error:
+        raise BenchError(str(error)) from error

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import fio
-from bench.fio import Load
 from bench.processes import cpu_seconds, machine_busy_seconds
 from bench.server import Server
 from bench.shapes import Shape
+from bilocate.cli.fio import Load
 
 GB = 1e9
 

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from bilocate import __version__
-from bilocate.cli import backup, controller, group, keystone, output, pair, site, status, up, volume
+from bilocate.cli import backup, bench, controller, group, keystone, output, pair, site, status, up, volume
 from bilocate.cli.errors import EXIT_CODES_HELP, CliError
 from bilocate.domain.errors import BilocateError
 
@@ -40,6 +40,7 @@ app.add_typer(group.app, name="group")
 app.add_typer(site.app, name="site")
 app.add_typer(keystone.app, name="keystone")
 app.command()(controller.controller)
+app.command()(bench.bench)
 app.command()(backup.backup)
 app.command()(backup.restore)
 
