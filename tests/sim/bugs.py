@@ -4,5 +4,6 @@ A change of what seeds draw makes others of them; what they found has a named te
 """
 
 BUGS: dict[int, str] = {
+    3786: "a late put of an older epoch left a lost ledger's site a secondary that nobody could promote",
     200: "a failover whose new production site lost its ledger before it served could not be brought to its end",
 }

@@ -10,11 +10,14 @@ from tests.sim.checkers.watch import Watch
 from tests.sim.world.channel import Channel
 from tests.sim.world.disk import SECTOR, ZERO, Disk, Failure
 from tests.sim.world.history import History, HostOp, content_of, writer_of
+from tests.sim.world.link import End, Wire
 from tests.sim.world.scheduler import Kind, Scheduler
 from tests.sim.world.trace import Trace
 from tests.sim.world.world import KIB, SESSION, A, B, World
 
-from bilocate.replication.requests import Op
+from bilocate.replication.frames import Arrival, header
+from bilocate.replication.frames import Kind as FrameKind
+from bilocate.replication.requests import Op, Request
 
 SIZE = 320 * KIB + SECTOR
 ONE, TWO = bytes([1]) * SECTOR, bytes([2]) * SECTOR
@@ -116,6 +119,39 @@ def test_what_is_held_holds_what_is_behind_it_in_its_channel() -> None:
     scheduler.release(hold)
     scheduler.run(1.0)
     assert out == ["a", "b", "c"]
+
+
+class Reader:
+    """An end's owner that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.reads: list[list[Arrival]] = []
+
+    def on_frames(self, end: End, frames: list[Arrival]) -> None:
+        self.reads.append(frames)
+        for frame in frames:
+            assert bytes(frame.data if isinstance(frame, Request) else frame.payload) in (b"", ONE)
+
+    def on_lost(self, end: End, reason: str) -> None:
+        raise AssertionError(reason)
+
+
+@pytest.mark.parametrize(("burst", "reads"), [(0.0, [1, 1, 1]), (0.5, [3]), (0.15, [2, 1])])
+def test_frames_are_read_together_and_their_payloads_last_for_the_call_only(
+    burst: float, reads: list[int]
+) -> None:
+    scheduler, reader = Scheduler(Trace()), Reader()
+    delays = iter((0.1, 0.2, 0.3))
+    wire = Wire(scheduler, lambda: next(delays), lambda: burst)
+    mine, _ = wire.connect(A, Reader(), B, reader)
+    for seq in (1, 2, 3):
+        mine.send(header(FrameKind.WRITE, 0, SECTOR, SECTOR, seq), ONE)
+    scheduler.run(1.0)
+    assert [len(frames) for frames in reader.reads] == reads
+    for frames in reader.reads:
+        for frame in frames:
+            assert isinstance(frame, Request)
+            assert bytes(frame.data) == b"\xee" * SECTOR
 
 
 def test_a_stopped_process_does_nothing_and_takes_up_what_waited() -> None:

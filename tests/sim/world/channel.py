@@ -46,12 +46,35 @@ class Channel:
         self._queue.popleft()
         self._schedule()
 
-    def stall(self) -> None:
-        """Nothing comes out until `go_on`."""
-        self._stalled = True
+    def take_ready(self, seconds: float, kind: type) -> list[object]:
+        """What is behind the head that just came out, of this kind of detail and due within `seconds`: it comes now."""
+        out: list[object] = []
+        until = self._scheduler.now + seconds
+        while (
+            self._queue
+            and self._queue[0][0] <= until
+            and type(self._queue[0][2]) is kind
+            and not self._stalled
+        ):
+            _, name, detail, _ = self._queue.popleft()
+            out.append(detail)
+            if self._scheduler.trace.on:
+                what = f"{self._kind.value} {name} {detail} (read with the one before)"
+                self._scheduler.trace.add(self._scheduler.now, self._site, what)
+        if out:
+            self._drop_head()
+            self._schedule()
+        return out
+
+    def _drop_head(self) -> None:
         if self._head is not None:
             self._head.cancelled = True
             self._head = None
+
+    def stall(self) -> None:
+        """Nothing comes out until `go_on`."""
+        self._stalled = True
+        self._drop_head()
 
     def go_on(self) -> None:
         """What waited comes out, in order."""
@@ -63,7 +86,5 @@ class Channel:
         """Empty it: what was under way, for whoever decides how much of that still happens."""
         out = [run for _, _, _, run in self._queue]
         self._queue.clear()
-        if self._head is not None:
-            self._head.cancelled = True
-            self._head = None
+        self._drop_head()
         return out

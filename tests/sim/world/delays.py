@@ -73,6 +73,10 @@ class Steady:
         """Until the end of a batch of events; 0 for batches of one."""
         return self.batch_seconds
 
+    def burst(self) -> float:
+        """Frames that arrive within so long are read at once; 0: each by itself."""
+        return 0.0
+
 
 class Drawn(Steady):
     """From a seed. `calm` puts an end to all that is lost."""
@@ -91,6 +95,7 @@ class Drawn(Steady):
         self._slow_steps = rng.choice((0.0, 0.1, 1.0))  # seconds
         self._undoes = rng.choice((0.0, 0.0, 0.3))
         self._lazy_batches = rng.choice((0.0, 0.3))
+        self._bursts = rng.choice((0.0, 0.3))
 
     def disk(self) -> float:
         rng = self._rng
@@ -152,3 +157,6 @@ class Drawn(Steady):
 
     def batch(self) -> float:
         return self._rng.random() * 0.002 if self._rng.random() < self._lazy_batches else 0.0
+
+    def burst(self) -> float:
+        return self._rng.random() * 0.01 if self._rng.random() < self._bursts else 0.0

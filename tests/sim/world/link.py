@@ -16,15 +16,17 @@ from bilocate.replication.frames import (
     decode_header,
     put_payload,
 )
+from bilocate.replication.ports import TRANSIENT_BYTES_MAX
 
 NAMES = {kind.value: kind.name for kind in Kind}
+SPOILT = b"\xee" * TRANSIENT_BYTES_MAX
 
 
 class LinkOwner(Protocol):
     """Who holds one end of a connection."""
 
-    def on_frame(self, end: "End", frame: Arrival) -> None:
-        """A frame arrived at this end."""
+    def on_frames(self, end: "End", frames: list[Arrival]) -> None:
+        """Frames arrived at this end. Short payloads are valid during this call only (`TRANSIENT_BYTES_MAX`)."""
 
     def on_lost(self, end: "End", reason: str) -> None:
         """The connection is gone, and this end did not close it."""
@@ -58,11 +60,13 @@ class End:
         if not self.open:
             self.wire.reset(self.peer)  # nobody listens here any more
             return
-        frame, length = decode_arrival(raw, 0)
-        assert len(raw) == HEADER.size + length, "the payload is as long as its header says"
-        if length:
-            put_payload(frame, memoryview(raw)[HEADER.size :])
-        self.owner.on_frame(self, frame)
+        more = self.incoming.take_ready(burst, Raw) if (burst := self.wire.burst()) else []
+        buffers = [bytearray(raw), *(bytearray(each.raw) for each in more if isinstance(each, Raw))]
+        self.owner.on_frames(self, [_arrival(buffer) for buffer in buffers])
+        for buffer in buffers:
+            spoil = len(buffer) - HEADER.size
+            if 0 < spoil <= TRANSIENT_BYTES_MAX:
+                buffer[HEADER.size :] = SPOILT[:spoil]  # the next bytes from the wire are there now
 
     def close(self) -> None:
         """Closed here: what was sent before still arrives, then the peer hears of the end."""
@@ -85,6 +89,12 @@ class End:
             self.owner.on_lost(self, reason)
 
 
+def _arrival(buffer: bytearray) -> Arrival:
+    arrival, length = decode_arrival(buffer, 0)
+    assert len(buffer) == HEADER.size + length, "the payload is as long as its header says"
+    return put_payload(arrival, memoryview(buffer)[HEADER.size :]) if length else arrival
+
+
 class Raw:
     """A frame's bytes as the trace shows them."""
 
@@ -101,9 +111,12 @@ class Raw:
 class Wire:
     """All connections between two sites."""
 
-    def __init__(self, scheduler: Scheduler, delay: Callable[[], float]) -> None:
+    def __init__(
+        self, scheduler: Scheduler, delay: Callable[[], float], burst: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self.scheduler = scheduler
         self.delay = delay
+        self.burst = burst  # seconds: what arrives within is read at once
         self.number = 0
         self.up = True  # whether new connections come about
         self._stalled: set[str] = set()  # sites that nothing reaches

@@ -39,12 +39,13 @@ class SitePorts:
         self._scheduler = agent.world.scheduler
         self._delays = agent.world.delays
         self._site = agent.site
-        self._generations = 0
+        self._timed = False  # times may have changed since the timer was set
 
     # --- the core's port calls ---
 
     def use_volumes(self, volume_ids: Sequence[str]) -> None:
         self._effect("use_volumes", volume_ids)
+        self._timed = True
         for volume in self.volumes:
             if volume.carrier is self and volume.volume_id not in volume_ids:
                 volume.carrier = None
@@ -132,6 +133,7 @@ class SitePorts:
 
     def want_link(self, wanted: bool) -> None:
         self._effect("want_link", wanted)
+        self._timed = True
         self.dialing = wanted
         if wanted:
             self._dial_later()
@@ -153,6 +155,7 @@ class SitePorts:
 
     def serve_hosts(self, serving: bool) -> None:
         self._effect("serve_hosts", serving)
+        self._timed = True
         before, self.serving = self.serving, serving
         if serving and not before:
             world = self.agent.world
@@ -174,7 +177,7 @@ class SitePorts:
     def submit(self, request: Request) -> None:
         """A host's request."""
         self.session.submit(request)
-        self.after()
+        self.after(timed=False)
 
     def _event(self, run: Callable[[], None]) -> None:
         if not self.dead:
@@ -184,21 +187,29 @@ class SitePorts:
     def _later(self, delay: float, kind: Kind, name: str, run: Callable[[], None], detail: object) -> None:
         self._scheduler.after(delay, kind, self._site, name, lambda: self._event(run), None, detail)
 
-    def after(self) -> None:
-        """After every event: what was put off goes out, perhaps later for many; then the timer is set."""
+    def after(self, timed: bool = True) -> None:
+        """After every event: what was put off goes out, perhaps later for many; then the timer is set.
+
+        Not after what sets no time earlier than it was (`timed`), as the real agent has it: a session that counts on
+        more than that sleeps too long.
+        """
+        self._timed = self._timed or timed
         if self._batch is None:
             delay = self._delays.batch()
             if not delay:
-                self.session.end_of_batch(self.agent.now)
+                self._end_batch()
             else:
                 self._batch = self._scheduler.after(delay, Kind.TIMER, self._site, "batch", self._end_batch)
-        self._arm()
+        if self._batch is not None and timed and not self.dead:
+            self._arm()
 
     def _end_batch(self) -> None:
         self._batch = None
         if not self.dead:
             self.session.end_of_batch(self.agent.now)
-            self._arm()
+            timed, self._timed = self._timed, False
+            if timed:
+                self._arm()
 
     def clock_jumped(self) -> None:
         """Its timer is due at another moment of the world's time."""
@@ -254,18 +265,19 @@ class SitePorts:
         self.after()
         return reason
 
-    def on_frame(self, end: End, frame: Arrival) -> None:
-        """A frame arrived."""
+    def on_frames(self, end: End, frames: list[Arrival]) -> None:
+        """Frames arrived, in one read."""
         if self.dead or end is not self.link:
             return
+        timed = True
         try:
-            self.session.on_frames(end.number, [frame], self.agent.now)
+            timed = self.session.on_frames(end.number, frames, self.agent.now)
         except MalformedFrame as error:
             self._effect("malformed_frame", error)
             self.agent.world.malformed += 1
             self.close_link("malformed frame")
             self.session.on_link_lost(end.number, f"malformed frame: {error}", self.agent.now)
-        self.after()
+        self.after(timed)
 
     def on_lost(self, end: End, reason: str) -> None:
         """The connection is gone."""

@@ -64,7 +64,7 @@ class World:
         self.malformed = 0  # frames that an end called malformed: never, between two healthy ends
         self._names = 0
         self.arbiter = Arbiter(self.scheduler, self.delays.fate)
-        self.wire = Wire(self.scheduler, self.delays.link)
+        self.wire = Wire(self.scheduler, self.delays.link, self.delays.burst)
         self.agents = {site: Agent(self, site) for site in (A, B)}
         for site, agent in self.agents.items():
             for volume, size in enumerate(sizes):
