@@ -5,12 +5,15 @@ import secrets
 import signal
 import socket
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
+from tests.real.harness.certificates import Authority
 from tests.real.harness.waiting import wait_for
 from tests.virtual_environment import being_made, installed_once
+
+from bilocate.tls import client_context
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 COMMAND_SECONDS = 120
@@ -65,17 +68,30 @@ class KeystoneServer:
     programs: Path
     port: int = field(default_factory=free_port)
     password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
+    authority: Authority | None = None  # with one it speaks TLS
+    served_from: Path | None = None  # where gunicorn's own files are; None: root
     _process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def _directory(self) -> Path:
+        return self.served_from or self.root
 
     @property
     def url(self) -> str:
         """Of version 3."""
-        return f"http://127.0.0.1:{self.port}/v3"
+        return f"{'http' if self.authority is None else 'https'}://127.0.0.1:{self.port}/v3"
+
+    def over_tls(self, directory: Path, authority: Authority) -> "KeystoneServer":
+        """Another server of the same Keystone; it is not started."""
+        served = replace(self, port=free_port(), authority=authority, served_from=directory, _process=None)
+        certificate, key = authority.issue("keystone")
+        served.configure(f'certfile = "{certificate}"\nkeyfile = "{key}"\n')
+        return served
 
     def set_up(self) -> None:
         """Database, keys, the admin and the catalogue's entry of Keystone itself."""
         (self.root / "keystone.conf").write_text(CONFIG.format(root=self.root))
-        (self.root / "gunicorn.conf.py").write_text(GUNICORN.format(root=self.root, port=self.port))
+        self.configure()
         user = ["--keystone-user", "root", "--keystone-group", "root"] if os.geteuid() == 0 else []
         self._manage("db_sync")
         self._manage("fernet_setup", *user)
@@ -85,11 +101,16 @@ class KeystoneServer:
             "--bootstrap-public-url", self.url, "--bootstrap-internal-url", self.url,
         )  # fmt: skip
 
+    def configure(self, more: str = "") -> None:
+        """What gunicorn finds where it is started."""
+        text = GUNICORN.format(root=self._directory, port=self.port)
+        (self._directory / "gunicorn.conf.py").write_text(text + more)
+
     def start(self) -> None:
         """Serve; ready when this comes back."""
         self._process = subprocess.Popen(
             [self.programs / "gunicorn"],
-            cwd=self.root,
+            cwd=self._directory,
             env=self._environment,
             start_new_session=True,
         )
@@ -143,10 +164,11 @@ class KeystoneServer:
         assert self._process is not None
         assert self._process.poll() is None, f"Keystone has ended: {self._logged()}"
         try:
-            return httpx.get(self.url, timeout=5, trust_env=False).status_code == 200
+            verify = client_context(self.authority.file if self.authority else None)
+            return httpx.get(self.url, timeout=5, trust_env=False, verify=verify).status_code == 200
         except httpx.HTTPError:
             return False
 
     def _logged(self) -> str:
-        logs = [self.root / name for name in ("gunicorn.log", "keystone.log")]
+        logs = [self._directory / "gunicorn.log", self.root / "keystone.log"]
         return "\n".join(log.read_text()[-2000:] for log in logs if log.exists())
