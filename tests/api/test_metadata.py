@@ -119,7 +119,7 @@ async def test_tags_at_their_older_address_are_objects(world: World) -> None:
     assert (await api.call("PUT", f"{path}/b", {"tag": {"key": "b", "value": ""}})).status_code == 400
     assert (await api.call("DELETE", f"{path}/a")).status_code == 204
     assert (await api.call("GET", path)).json() == {"tags": {"b": "2"}}
-    assert (await api.call("GET", "os-vendor-tags/volumes")).status_code == 501
+    assert (await api.call("GET", "os-vendor-tags/snapshots")).status_code == 501
 
 
 async def test_wrong_tags_are_refused(world: World) -> None:

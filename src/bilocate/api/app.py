@@ -16,6 +16,7 @@ from bilocate.api import (
     not_yet,
     pairs,
     quotas,
+    tag_search,
     tags,
     volume_actions,
     volumes,
@@ -73,6 +74,10 @@ VOLUMES: Paths = {
     "os-vendor-volumes/{id}/tags": {"GET": tags.index, "POST": tags.merge, "PUT": tags.replace},
     "os-vendor-volumes/{id}/tags/action": {"POST": tags.act},
     "os-vendor-volumes/{id}/tags/{key}": {"GET": tags.show, "PUT": tags.update, "DELETE": tags.remove},
+    "os-vendor-volumes/tags": {"GET": tag_search.index},
+    "os-vendor-tags/volumes": {"GET": tag_search.index},
+    # In front of what takes any id.
+    "os-vendor-tags/volumes/resource_instances": {"GET": tag_search.search},
     "os-vendor-tags/volumes/{id}": {"GET": tags.index, "POST": tags.merge, "PUT": tags.replace},
     "os-vendor-tags/volumes/{id}/{key}": {"GET": tags.show, "PUT": tags.update, "DELETE": tags.remove},
 }

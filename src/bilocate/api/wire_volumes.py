@@ -95,6 +95,29 @@ def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Jso
     }
 
 
+def tagged_volume(row: Volume, tags: Mapping[str, str]) -> Json:
+    """A volume as looking for tags tells it."""
+    return {
+        "resource_id": row.id,
+        "resource_name": row.name,
+        "resource_detail": {
+            "id": row.id,
+            "name": row.name,
+            "description": row.description,
+            "status": VOLUME_STATUS[row.status],
+            "size": row.size_gib,
+            "availability_zone": row.site,
+            "bootable": "true" if row.bootable else "false",
+            "multiattach": row.multiattach,
+            "created_at": time(row.created_at),
+            "updated_at": time(row.updated_at),
+            "snapshot_id": None,
+            "source_volid": None,
+        },
+        "tags": dict(tags),
+    }
+
+
 def _attachment(row: Attachment) -> Json:
     return {
         "id": row.volume_id,

@@ -1,10 +1,12 @@
 """The calls of volumes that both versions of block storage have, and what they tell."""
 
-from bilocate.api import fields, tags, volumes
+from bilocate.api import fields, tag_search, tags, volumes
 from bilocate.api import wire_volumes as wire
+from bilocate.api.lists import OFFSET_MAX
 from bilocate.api.openapi.calls import AGENT, CHANGES_SINCE, Table, Told, volume_list
 from bilocate.api.openapi.shapes import (
     BOOLEAN,
+    COUNT,
     ID,
     INTEGER,
     NULL,
@@ -211,6 +213,36 @@ _OLD_TAGS, _OLD_TAG = (
     told({"tags": STRINGS}),
     told({"tag": {**STRINGS, "minProperties": 1, "maxProperties": 1}}),
 )
+_ALL_TAGS = told({"tags": {"type": "object", "additionalProperties": list_of(STRING, minItems=1)}})
+_TAG_FILTER = {
+    **STRING,
+    "maxLength": tag_search.FILTER_CHARACTERS_MAX,
+    "description": "an object of keys and lists of values",
+    "examples": ["{'a': ['b', 'c']}"],
+}
+_TAGGED = told(
+    {
+        "resource_id": ID,
+        "resource_name": STRING,
+        "resource_detail": told(
+            {
+                "id": ID,
+                "name": STRING,
+                "description": STRING,
+                "status": words(wire.VOLUME_STATUS.values()),
+                "size": INTEGER,
+                "availability_zone": STRING,
+                "bootable": words(("true", "false")),
+                "multiattach": BOOLEAN,
+                "created_at": TIME,
+                "updated_at": or_null(TIME),
+                "snapshot_id": NULL,
+                "source_volid": NULL,
+            }
+        ),
+        "tags": STRINGS,
+    }
+)
 
 CALLS: Table = {
     "volumes": {
@@ -280,6 +312,19 @@ CALLS: Table = {
             body=within("tag", asked({"key": _TAG_KEY, "value": _TAG_VALUE}, ["value"])),
         ),
         "DELETE": Told("deleteTag", {204: None}),
+    },
+    "os-vendor-volumes/tags": {"GET": Told("listAllTags", {200: _ALL_TAGS})},
+    "os-vendor-tags/volumes": {"GET": Told("listAllOldTags", {200: _ALL_TAGS})},
+    "os-vendor-tags/volumes/resource_instances": {
+        "GET": Told(
+            "findByTags",
+            {200: told({"total_count": COUNT, "resources": list_of(_TAGGED)})},
+            query={
+                **dict.fromkeys(tag_search.FILTERS, _TAG_FILTER),
+                "limit": {**COUNT, "maximum": OFFSET_MAX},
+                "offset": {**COUNT, "maximum": OFFSET_MAX},
+            },
+        )
     },
     "os-vendor-tags/volumes/{id}": {
         "GET": Told("listOldTags", {200: _OLD_TAGS}),
