@@ -184,3 +184,24 @@ async def test_a_reader_and_another_project_change_nothing(world: World) -> None
         "POST", f"volumes/{volume_id}/action", {"os-reserve": None}, project="another"
     )
     assert response.status_code == 404
+
+
+async def test_a_volume_is_called_bootable_by_its_owner(world: World) -> None:
+    api = world.api
+    volume_id = (await api.volume("az1"))["id"]
+    for bootable in (True, False):
+        response = await act(api, volume_id, "os-set_bootable", {"bootable": bootable})
+        assert (response.status_code, response.json()) == (200, {})
+        told = (await api.call("GET", f"volumes/{volume_id}")).json()["volume"]
+        assert told["bootable"] == str(bootable).lower()
+        assert told["status"] == "available"
+    for wrong in (None, {}, {"bootable": "yes"}, {"bootable": None}):
+        assert (await act(api, volume_id, "os-set_bootable", wrong)).status_code == 400
+
+
+async def test_a_volume_tells_that_it_is_not_encrypted(world: World) -> None:
+    volume_id = (await world.api.volume("az1"))["id"]
+    response = await world.api.call("GET", f"volumes/{volume_id}/encryption", version="v3")
+    assert response.json() == {"encryption_key_id": None}
+    gone = await world.api.call("GET", f"volumes/{SERVER}/encryption")
+    assert gone.status_code == 404

@@ -52,6 +52,7 @@ VOLUMES: Paths = {
     "volumes/detail": {"GET": volumes.detail},
     "volumes/{id}": {"GET": volumes.show, "PUT": volumes.update, "DELETE": volumes.remove},
     "volumes/{id}/action": {"POST": volume_actions.act},
+    "volumes/{id}/encryption": {"GET": volumes.encryption},
     "os-volume-manage": {"POST": manage.adopt},
     "os-availability-zone": {"GET": catalogue.zones},
     "os-services": {"GET": catalogue.services},

@@ -13,10 +13,7 @@ from bilocate.api.context import Call, Handler
 ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 # (version or "" for both, path below the project, what it is)
-PATHS: Sequence[tuple[str, str, str]] = (
-    ("", "volumes/{id}/encryption", "encrypted volumes"),
-    ("", "os-vendor-tags/{rest:path}", "tags of anything but volumes"),
-)
+PATHS: Sequence[tuple[str, str, str]] = (("", "os-vendor-tags/{rest:path}", "tags of anything but volumes"),)
 # (version or "" for both, path below the project, the list's key, what it is)
 NONE_OF: Sequence[tuple[str, str, str, str]] = (
     ("", "snapshots", "snapshots", "snapshots"),

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from bilocate.api import fields
 from bilocate.api import wire_volumes as wire
@@ -13,7 +13,9 @@ from bilocate.api.connections import connect, disconnect
 from bilocate.api.context import Call
 from bilocate.api.manage import give_back
 from bilocate.api.volumes import find_volume
+from bilocate.store.columns import db_now
 from bilocate.store.models import Volume
+from bilocate.store.transitions import lock
 
 Action = Callable[[Call, Volume, Any], Awaitable[Response]]
 
@@ -42,6 +44,16 @@ async def _extend(call: Call, volume: Volume, value: Any) -> Response:
         requested_by=call.requested_by,
     )
     return Response(status_code=202)
+
+
+async def _set_bootable(call: Call, volume: Volume, value: Any) -> Response:
+    bootable = wire.new_bootable(value)
+    note(call.request, bootable=bootable)
+    async with call.parts.database.writing() as db:
+        row = await lock(db, Volume, volume.id, call.project_id)
+        row.bootable = bootable
+        row.updated_at = db_now()  # the database's clock
+    return JSONResponse({})
 
 
 async def _reserve(call: Call, volume: Volume, value: Any) -> Response:
@@ -83,6 +95,7 @@ ACTIONS: Mapping[str, Action] = {
     wire.CONNECT: connect,
     wire.DISCONNECT: disconnect,
     "os-extend": _extend,
+    "os-set_bootable": _set_bootable,
     "os-unmanage": give_back,
     "os-reserve": _reserve,
     "os-unreserve": _unreserve,

@@ -92,6 +92,12 @@ async def show(call: Call) -> Response:
     return await _shown(call, await find_volume(call, call.path["id"]))
 
 
+async def encryption(call: Call) -> Response:
+    """GET of how it is encrypted, which compute services ask before they attach it: not at all."""
+    await find_volume(call, call.path["id"])
+    return JSONResponse({"encryption_key_id": None})
+
+
 async def update(call: Call) -> Response:
     """PUT: name, description, metadata."""
     volume_id = call.path["id"]

@@ -29,7 +29,7 @@ CONNECT, DISCONNECT = "os-initialize_connection", "os-terminate_connection"
 SOURCE_BYTES_MAX = 4096  # a path
 VOLUME_ACTIONS_NOT_YET = frozenset(
     {
-        "os-set_bootable", "os-update_readonly_flag", "os-retype", "os-reset_status",
+        "os-update_readonly_flag", "os-retype", "os-reset_status",
         "os-force_delete", "os-force_detach", "os-set_image_metadata", "os-unset_image_metadata",
         "os-show_image_metadata", "os-volume_upload_image", "os-migrate_volume", "revert",
     }
@@ -295,6 +295,17 @@ def new_size(value: Any) -> int:
     :raises Problem: 400.
     """
     return fields.size_gib("new_size", _inner("os-extend", value).get("new_size"))
+
+
+def new_bootable(value: Any) -> bool:
+    """Whether there is something to start from on the volume, as its owner says.
+
+    :raises Problem: 400.
+    """
+    asked = _inner("os-set_bootable", value)
+    if asked.get("bootable") is None:
+        raise malformed("os-set_bootable must hold bootable: true or false", BAD_ACTION)
+    return fields.boolean(asked, "bootable")
 
 
 def attach_request(value: Any) -> Connector:

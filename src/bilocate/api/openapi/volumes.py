@@ -7,6 +7,7 @@ from bilocate.api.openapi.calls import AGENT, CHANGES_SINCE, Table, Told, volume
 from bilocate.api.openapi.shapes import (
     BOOLEAN,
     COUNT,
+    EMPTY,
     ID,
     INTEGER,
     NULL,
@@ -140,6 +141,7 @@ _ACTION = one_action(
         wire.CONNECT: _WITH_CONNECTOR,
         wire.DISCONNECT: _WITH_CONNECTOR,
         "os-extend": asked({"new_size": SIZE}, ["new_size"]),
+        "os-set_bootable": asked({"bootable": BOOLEAN}, ["bootable"]),
         "os-unmanage": _ANYTHING,
         "os-reserve": _ANYTHING,
         "os-unreserve": _ANYTHING,
@@ -269,11 +271,12 @@ CALLS: Table = {
     "volumes/{id}/action": {
         "POST": Told(
             "actOnVolume",
-            {200: told({"connection_info": ref("Connection")}), 202: None},
+            {200: {"anyOf": [told({"connection_info": ref("Connection")}), EMPTY]}, 202: None},
             body=_ACTION,
             refusals=AGENT | {501},
         )
     },
+    "volumes/{id}/encryption": {"GET": Told("showEncryption", {200: told({"encryption_key_id": NULL})})},
     "os-volume-manage": {
         "POST": Told(
             "adoptVolume",
