@@ -25,7 +25,7 @@ from bilocate.operations.settings import settings_of
 from bilocate.store.database import Database
 from bilocate.store.journal_models import Operation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 LONG = os.environ.get("BILOCATE_LONG") == "1"
 ROOT = Path(__file__).parents[2]
 CHECKS = (
