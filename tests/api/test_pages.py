@@ -38,6 +38,7 @@ async def crowds(
             url = new_database(str(request.getfixturevalue("postgresql_server")), f"crowd{count}")
         api = await open_api(config_in(directory), Database(url))
         await fill(api.parts.database, api.project_id, count)
+        api.http.event_hooks = {}  # what is timed is the call, and not the tests' look at its answer
         apis.append(api)
     yield apis[0], apis[1]
     for api in apis:
