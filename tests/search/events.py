@@ -113,6 +113,10 @@ def _of_controller(world: World) -> Iterator[Event]:
         known = site.session.wanted.revision if site.up and site.session.wanted is not None else 0
         if site.up and (site.session.epoch, known) < (world.row.epoch, world.wish.revision):
             yield "put", site.name
+    if world.bounds.repeats:
+        for index, call in enumerate(world.old_calls):
+            if world.sites[call[1]].up:
+                yield "again", index
     if world.operation is not None:
         yield from _of_operation(world)
     elif world.release is not None:
@@ -149,15 +153,11 @@ def _of_operator(world: World) -> Iterator[Event]:
     for site in world.sites.values():
         if _left_held(world, site):
             yield "settle", site.name
-    if bounds.repeats:
-        for index, call in enumerate(world.old_calls):
-            if world.sites[call[1]].up:
-                yield "again", index
 
 
 def _left_held(world: World, site: Site) -> bool:
     """Whether a late call, or an operation that is over, has left it waiting for an outcome."""
     half = site.session.half if site.up and site.session.epoch == world.row.epoch else None
     if isinstance(half, PrimaryHalf):
-        return half.quiesced
+        return half.quiesced and not half._quiesce._undo  # that is told, and waits for the arbiter
     return isinstance(half, SecondaryHalf) and bool(half.holds_hello)
