@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from bench import environment
-from bench.cases import failover, memory, resync, stall
+from bench.cases import failover, growth, memory, resync, stall
 from bench.cases.figures import CaseResult
 from bench.errors import BenchError
 from bench.options import Options, parse
@@ -81,6 +81,8 @@ def _run_case(name: str, place: Place, options: Options) -> CaseResult:
         found = memory.run(place)
     elif name == "resync":
         found = resync.run(place, options.resync_repetitions)
+    elif name == "growth":
+        found = growth.run(place, options.resync_repetitions)
     else:
         found = (failover if name == "failover" else stall).run(place, options.case_repetitions)
     found.medium = kind_of(options.media[0])

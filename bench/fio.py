@@ -1,17 +1,34 @@
 """The one client that everything is measured with: fio's nbd engine, as `bilocate bench` runs it too."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
 from bench.shapes import MIB, Shape
 from bilocate.cli.errors import CliError
-from bilocate.cli.fio import START_SECONDS, Load, load_of, run_fio
+from bilocate.cli.fio import START_SECONDS, Load, load_of, run_fio, run_jobs
 
 
 def run(uri: str, shape: Shape, seconds: float, working_set_bytes: int, scratch: Path, seed: int) -> Load:
     """Random requests over the working set for so long. Everyone gets the same job; only `uri` differs."""
-    options = [
+    options = _random(shape, seconds, working_set_bytes, seed)
+    return load_of(_fio(uri, options, scratch, seconds), shape.operation)
+
+
+def run_beside(
+    uris: Sequence[str], shape: Shape, seconds: float, working_set_bytes: int, scratch: Path, seed: int
+) -> float:
+    """The same on all these addresses at once, one connection for each; requests per second of all together."""
+    try:
+        jobs = run_jobs(uris, _random(shape, seconds, working_set_bytes, seed), scratch, seconds)
+        return sum(load_of(job, shape.operation).iops for job in jobs)
+    except CliError as error:
+        raise BenchError(str(error)) from error
+
+
+def _random(shape: Shape, seconds: float, working_set_bytes: int, seed: int) -> list[str]:
+    return [
         f"--rw=rand{shape.operation}",
         f"--bs={shape.block}",
         f"--iodepth={shape.depth}",
@@ -21,7 +38,6 @@ def run(uri: str, shape: Shape, seconds: float, working_set_bytes: int, scratch:
         "--norandommap",  # without it fio spends time on what no server does
         f"--randseed={seed}",
     ]
-    return load_of(_fio(uri, options, scratch, seconds), shape.operation)
 
 
 def fill(uri: str, size_bytes: int, scratch: Path) -> None:

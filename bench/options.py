@@ -10,7 +10,7 @@ from bench.rounds import Effort
 from bench.shapes import ALL, MIB, QUICK, Shape
 from bench.tables import EVERYONE
 
-CASES = ("resync", "failover", "stall", "memory")
+CASES = ("resync", "failover", "stall", "memory", "growth")
 # Medians of fewer are not worth telling; --quick is for trying things out.
 REPETITIONS, QUICK_REPETITIONS = 5, 2
 SECONDS, QUICK_SECONDS = 3.0, 1.0

@@ -30,6 +30,28 @@ class Figure:
         return {"name": self.name, "unit": self.unit, "values": self.values, "aim": self.aim}
 
 
+@dataclass(frozen=True)
+class Plot:
+    """How a figure grows: lines over the same places, shown evenly spaced, for they double from one to the next."""
+
+    name: str  # of its file
+    title: str
+    places: tuple[int, ...]
+    unit: str
+    lines: dict[str, tuple[Spread, ...]]
+
+    def as_json(self) -> dict[str, Any]:
+        """For the report."""
+        lines = {name: [each.as_json() for each in line] for name, line in self.lines.items()}
+        return {
+            "name": self.name,
+            "title": self.title,
+            "places": self.places,
+            "unit": self.unit,
+            "lines": lines,
+        }
+
+
 @dataclass
 class CaseResult:
     """All figures of a case, and what a reader must know of how they came about."""
@@ -39,6 +61,7 @@ class CaseResult:
     medium: str
     notes: str
     figures: list[Figure] = field(default_factory=list)
+    plots: list[Plot] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For the report."""
@@ -48,4 +71,5 @@ class CaseResult:
             "medium": self.medium,
             "notes": self.notes,
             "figures": [figure.as_json() for figure in self.figures],
+            "plots": [plot.as_json() for plot in self.plots],
         }

@@ -35,19 +35,23 @@ def chart(title: str, groups: list[Group]) -> str:
     parts: list[str] = []
     y = TOP
     for group in groups:
-        parts.append(_text(LEFT - 8, y + BAR, group.label, anchor="end", weight="bold"))
+        parts.append(label(LEFT - 8, y + BAR, group.label, anchor="end", weight="bold"))
         greatest = max(bar.value.greatest for bar in group.bars)
         for bar in group.bars:
             parts += _bar(bar, y, greatest, group.unit)
             y += BAR + GAP
         y += GROUP_GAP
-    width = LEFT + WIDTH + RIGHT
+    return svg(title, LEFT + WIDTH + RIGHT, y, parts)
+
+
+def svg(title: str, width: int, height: int, parts: list[str]) -> str:
+    """A whole file, with its title above."""
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y}" viewBox="0 0 {width} {y}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
             'font-family="sans-serif" font-size="12">',
-            f'<rect width="{width}" height="{y}" fill="white"/>',
-            _text(12, 24, title, size=15, weight="bold"),
+            f'<rect width="{width}" height="{height}" fill="white"/>',
+            label(12, 24, title, size=15, weight="bold"),
             *parts,
             "</svg>",
             "",
@@ -66,13 +70,14 @@ def _bar(bar: Bar, y: int, greatest: float, unit: str) -> list[str]:
         f'fill="{COLOURS[bar.colour % len(COLOURS)]}"/>',
         f'<line x1="{x(bar.value.least):.1f}" x2="{x(bar.value.greatest):.1f}" y1="{middle}" y2="{middle}" '
         'stroke="#1a202c" stroke-width="1.5"/>',
-        _text(max(x(bar.value.greatest), x(bar.value.median)) + 6, y + BAR - 3, told, size=11),
+        label(max(x(bar.value.greatest), x(bar.value.median)) + 6, y + BAR - 3, told, size=11),
     ]
 
 
-def _text(
+def label(
     x: float, y: float, words: str, size: int = 12, anchor: str = "start", weight: str = "normal"
 ) -> str:
+    """Words at a place."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
         f'fill="#1a202c">{escape(words)}</text>'

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bench.aims import comparisons
-from bench.cases.figures import CaseResult, Figure
+from bench.cases.figures import CaseResult, Figure, Plot
 from bench.own.servers import OwnReplicated, OwnUnreplicated
 from bench.peers.plain import Nbdkit, QemuNbd
 from bench.peers.qemu_mirror import QemuMirror
@@ -116,13 +116,17 @@ def _settings(each: Table) -> list[str]:
 
 def _case(case: CaseResult) -> list[str]:
     rows = [[each.name, f"{_value(each)} {each.unit}", _aim(each)] for each in case.figures]
-    return [
-        f"## {case.title}",
-        "",
-        f"On {case.medium}. {case.notes}",
-        "",
-        *text.table(["figure", "median (least to greatest)", "aim"], rows),
-    ]
+    lines = [f"## {case.title}", "", f"On {case.medium}. {case.notes}", ""]
+    if rows:
+        lines += [*text.table(["figure", "median (least to greatest)", "aim"], rows), ""]
+    for plot in case.plots:
+        lines += [f"![{plot.title}]({plot.name}.svg)", "", *_plot(plot), ""]
+    return lines[:-1]
+
+
+def _plot(plot: Plot) -> list[str]:
+    rows = [[name, *(text.number(point.median) for point in line)] for name, line in plot.lines.items()]
+    return text.table([f"{plot.title} ({plot.unit})", *map(str, plot.places)], rows)
 
 
 def _value(figure: Figure) -> str:

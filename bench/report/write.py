@@ -1,9 +1,10 @@
-"""Write the report of a run: results.json, report.md and a chart for each table."""
+"""Write the report of a run: results.json, report.md and a chart for each table and each plot of a case."""
 
 from pathlib import Path
 
 from bench.measurement import Measurement
 from bench.report.chart import Bar, Group, chart
+from bench.report.lines import lines
 from bench.report.markdown import TITLES, markdown
 from bench.report.results import Results
 from bench.rounds import Rounds
@@ -21,6 +22,8 @@ def write(results: Results, directory: Path) -> Path:
         if table.rounds:
             charts[number] = f"table-{number + 1}.svg"
             (directory / charts[number]).write_text(_chart(table))
+    for plot in (each for case in results.cases for each in case.plots):
+        (directory / f"{plot.name}.svg").write_text(lines(plot))
     report = directory / "report.md"
     report.write_text(markdown(results, charts))
     return report

@@ -10,7 +10,7 @@ from bench.shapes import ALL
 def test_nothing_said_is_everything() -> None:
     found = parse([])
     assert found.shapes == ALL
-    assert found.cases == ("resync", "failover", "stall", "memory")
+    assert found.cases == ("resync", "failover", "stall", "memory", "growth")
     assert found.links == ("tcp", "unix")
     assert found.effort.repetitions >= 5
 

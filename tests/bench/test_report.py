@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 from bench.aims import Comparison
-from bench.cases.figures import CaseResult, Figure
+from bench.cases.figures import CaseResult, Figure, Plot
 from bench.report import text
 from bench.report.chart import Bar, Group, chart
 from bench.report.markdown import TITLES
@@ -78,6 +78,26 @@ def test_the_chart_is_svg_with_a_bar_for_each_server(results: Results, tmp_path:
     bars = [each for each in root.iter("{http://www.w3.org/2000/svg}rect") if each.get("x")]
     assert len(bars) == 5
     assert all(0 < float(each.get("width", "0")) <= 520 for each in bars)
+
+
+def test_a_plot_is_a_table_and_a_chart_with_a_line_for_each(results: Results, tmp_path: Path) -> None:
+    points = (Spread(1000.0, 900.0, 1100.0), Spread(4000.0, 3000.0, 5000.0))
+    plot = Plot(
+        "growth-depth", "By depth", (1, 16), "requests/s", {"replicated": points, "plain": points[::-1]}
+    )
+    results.cases.append(CaseResult("growth", "How speed grows", "tmpfs", "Writes.", plots=[plot]))
+    rows = write(results, tmp_path).read_text().splitlines()
+    assert "![By depth](growth-depth.svg)" in rows
+    assert rows[rows.index("| By depth (requests/s) | 1 | 16 |") :] == [
+        "| By depth (requests/s) | 1 | 16 |",
+        "| --- | ---: | ---: |",
+        "| replicated | 1,000 | 4,000 |",
+        "| plain | 4,000 | 1,000 |",
+    ]
+    root = ElementTree.fromstring((tmp_path / "growth-depth.svg").read_text())
+    drawn = [each.get("points", "").split() for each in root.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(each) for each in drawn] == [2, 2]
+    assert drawn[0][0].split(",")[1] == drawn[1][1].split(",")[1]  # the same value at the same height
 
 
 def test_names_in_a_chart_are_escaped() -> None:

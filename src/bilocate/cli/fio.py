@@ -43,19 +43,28 @@ def run_fio(uri: str, options: Sequence[str], scratch: Path, seconds: float) -> 
     :raises OutOfReach: when nobody serves there.
     :raises CliError: when fio is not there, can't do it, or met an error.
     """
-    command = [
-        "fio",
-        "--name=bench",
-        "--ioengine=nbd",
-        f"--uri={uri}",
-        "--thread",
-        "--refill_buffers=0",
-        "--lat_percentiles=1",
-        "--percentile_list=50:99:99.9",
-        "--output-format=json",
-        "--eta=never",
-        *options,
-    ]
+    return run_jobs([uri], options, scratch, seconds)[0]
+
+
+def run_jobs(
+    uris: Sequence[str], options: Sequence[str], scratch: Path, seconds: float
+) -> list[dict[str, Any]]:
+    """The same job on each of these addresses at once, each over a connection of its own.
+
+    :raises OutOfReach, CliError: as `run_fio`.
+    """
+    command = ["fio", "--output-format=json", "--eta=never"]
+    for number, uri in enumerate(uris):
+        command += [
+            f"--name=bench{number}",
+            "--ioengine=nbd",
+            f"--uri={uri}",
+            "--thread",
+            "--refill_buffers=0",
+            "--lat_percentiles=1",
+            "--percentile_list=50:99:99.9",
+            *options,
+        ]
     try:
         done = subprocess.run(
             command, cwd=scratch, capture_output=True, text=True, timeout=seconds + START_SECONDS, check=False
@@ -68,14 +77,15 @@ def run_fio(uri: str, options: Sequence[str], scratch: Path, seconds: float) -> 
         ) from None
     said = done.stderr.strip() or done.stdout[-1000:]
     if "nbd_connect_uri" in done.stderr:
-        raise OutOfReach(f"nobody serves {uri}: {said[-1000:]}")
+        raise OutOfReach(f"nobody serves {', '.join(uris)}: {said[-1000:]}")
     start = done.stdout.find("{")
     if done.returncode or start < 0:
         raise CliError(f"fio failed ({done.returncode}): {said[-1000:]}")
-    job = json.loads(done.stdout[start:])["jobs"][0]
-    if job["error"]:
-        raise CliError(f"fio met error {job['error']}: {said[-1000:]}")
-    return dict(job)
+    jobs: list[dict[str, Any]] = json.loads(done.stdout[start:])["jobs"]
+    for job in jobs:
+        if job["error"]:
+            raise CliError(f"fio met error {job['error']}: {said[-1000:]}")
+    return jobs
 
 
 def load_of(job: dict[str, Any], operation: str) -> Load:
