@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: install demo test test-long lint test-fast system-packages bench sim soak search branches mutations torture clean
+.PHONY: install demo test test-long lint test-fast system-packages bench sim soak search branches mutations survivors fuzz torture clean
 
 install: $(VENV)/.installed
 demo: install
@@ -72,6 +72,20 @@ branches: $(VENV)/.installed-dev
 # Each rule broken on purpose in a copy: who notices?
 mutations: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.replication.mutations
+
+# Mutants of the pure floors, made by a program: who survives? Some minutes.
+survivors:
+	@PYTHON=$(PYTHON) sh tests/survivors/run.sh
+
+# Bytes drawn to reach new branches of one parser: make fuzz PARSER=nbd MINUTES=5
+PARSER ?= frames
+fuzz: build/fuzz/.installed
+	PYTHONPATH=src:. build/fuzz/bin/python -m tests.parsers.guided $(PARSER) --seconds $$(($(MINUTES) * 60))
+
+build/fuzz/.installed: requirements.txt tests/parsers/guided/requirements.txt
+	$(PYTHON) -m venv build/fuzz
+	build/fuzz/bin/python -m pip install --quiet $(foreach file,$^,--requirement $(file))
+	@touch $@
 
 # The real daemons under kill -9, SIGSTOP and cut links: make torture MINUTES=30; one seed again: make torture MINUTES=0 SEED=17
 torture: $(VENV)/.installed-dev system-packages

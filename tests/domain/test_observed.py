@@ -61,10 +61,18 @@ def test_a_lossless_failover_is_told_as_stopped_and_equal_whatever_the_other_sit
 
 def test_a_running_resync_is_copying_with_its_progress() -> None:
     wanted = replace(WANTED, state=RowState.SYNCING)
-    for done, total, percent in ((0, 200, 0), (50, 200, 25), (200, 200, 100), (0, 0, 100), (300, 200, 100)):
+    for done, total, percent in (
+        (0, 200, 0),
+        (50, 200, 25),
+        (200, 200, 100),
+        (199, 200, 99),
+        (0, 0, 100),
+        (300, 200, 100),
+    ):
         half = replace(PRIMARY, in_step=False, resync_total_bytes=total, resync_done_bytes=done)
         found = observe(wanted, half, SECONDARY)
         assert (found.replication, found.progress) == (Replication.COPYING, percent)
+        assert isinstance(found.progress, int)
         assert found.fault is FaultLevel.SECONDARY_BEHIND
 
 
@@ -77,6 +85,24 @@ def test_failed_extents_and_broken_storage_are_an_error_that_says_whose() -> Non
     assert (found.replication, found.failure) == (Replication.ERROR, Failure.SECONDARY_STORAGE_ABNORMAL)
     assert found.fault is FaultLevel.NONE
     assert "EIO" in str(found.message)
+
+
+def test_one_failed_byte_is_an_error_and_the_message_says_which_site() -> None:
+    found = observe(WANTED, replace(PRIMARY, failed_bytes=1), replace(SECONDARY, failed_bytes=2))
+    assert found.failure is Failure.PRIMARY_STORAGE_ABNORMAL
+    assert str(found.message).startswith("the storage of the production site does not work: 1 bytes")
+    found = observe(WANTED, PRIMARY, replace(SECONDARY, failed_bytes=1))
+    assert found.failure is Failure.SECONDARY_STORAGE_ABNORMAL
+    assert str(found.message).startswith("the storage of the DR site does not work: 1 bytes")
+
+
+def test_nobody_is_told_to_fail_over_to_a_site_whose_storage_does_not_work() -> None:
+    for broken in (replace(SECONDARY, failed_bytes=1), replace(SECONDARY, storage_error="gone")):
+        assert observe(WANTED, None, broken).fault is FaultLevel.SECONDARY_BEHIND
+
+
+def test_a_group_of_one_pair_has_faults_as_others() -> None:
+    assert observe(replace(WANTED, members=1), None, SECONDARY).fault is FaultLevel.PRODUCTION_LOST
 
 
 def test_a_silent_production_site_with_a_good_secondary_means_fail_over() -> None:

@@ -37,6 +37,9 @@ def test_every_state_and_event_moves_or_is_refused_by_name(table: Table[Any, Any
                 assert state.value in str(refused.value)
                 assert event.value in str(refused.value)
                 assert "it" in str(refused.value)
+                assert table.name in str(refused.value)
+                for legal in table.moves[state]:
+                    assert str(legal.value) in str(refused.value)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -74,3 +77,14 @@ def test_a_failed_verb_never_looks_available() -> None:
         for event, new in moves.items():
             if event.value.endswith("_failed"):
                 assert new.value.startswith("error"), (state, event)
+
+
+def test_a_table_without_a_row_for_a_state_can_not_be_made() -> None:
+    rows = {state: {} for state in PairStatus if state is not PairStatus.ERROR}  # type: ignore[var-annotated]
+    with pytest.raises(ValueError, match=r"small: no row for .*ERROR"):
+        Table("small", PairStatus, PairStatus, rows)
+    whole = Table(
+        "small", PairStatus, PairStatus, {**rows, PairStatus.ERROR: {PairStatus.ERROR: PairStatus.AVAILABLE}}
+    )
+    assert whole.step(PairStatus.ERROR, PairStatus.ERROR) is PairStatus.AVAILABLE
+    assert (whole.name, whole.states, whole.events) == ("small", PairStatus, PairStatus)

@@ -146,3 +146,23 @@ def test_runs_of_a_set() -> None:
     assert runs(BitMap()) == []
     assert runs(BitMap([0])) == [(0, 1)]
     assert runs(BitMap([0, 1, 2, 5, 7, 8])) == [(0, 3), (5, 1), (7, 2)]
+
+
+def test_GENCHK_a_volume_of_a_dissolved_pair_is_plain_again_and_equal_to_no_other() -> None:
+    site = Site()
+    record = site.marks.record
+    record.generation, record.pending_generation, record.served_boot_id = "g", "h", "boot"
+    record.consistent, record.blank = False, True
+    site.take(site.marks.forget_past())
+    durable = site.ledger.volumes["v"]
+    for each in (record, durable):
+        assert (each.generation, each.pending_generation, each.served_boot_id) == ("", "", "")
+        assert (each.consistent, each.blank) == (True, False)
+
+
+def test_BOOTID_a_volumes_row_is_kept_whole() -> None:
+    site = Site()
+    site.marks.record.served_boot_id, site.marks.record.generation = "boot", "g"
+    site.take([site.marks.put()])
+    durable = site.ledger.volumes["v"]
+    assert (durable.served_boot_id, durable.generation) == ("boot", "g")

@@ -26,6 +26,24 @@ def test_requests_apart_begin_at_once() -> None:
     assert ranges.enter(request(Op.READ, 1024, CHUNK_BYTES))
 
 
+def test_one_byte_in_the_next_chunk_is_touched() -> None:
+    ranges = Ranges()
+    ranges.enter(request(Op.WRITE, CHUNK_BYTES, 512))
+    assert ranges.touched(CHUNK_BYTES - 512, 513)
+    assert not ranges.touched(CHUNK_BYTES - 512, 512)
+    assert ranges.touched(CHUNK_BYTES + 511, 1)
+    assert not ranges.touched(CHUNK_BYTES + 512, 2 * CHUNK_BYTES)
+
+
+def test_nothing_is_left_of_one_that_had_a_byte_in_the_next_chunk() -> None:
+    ranges = Ranges()
+    write = request(Op.WRITE, CHUNK_BYTES - 512, 513)
+    ranges.enter(write)
+    ranges.leave(write)
+    assert not ranges
+    assert list(ranges.all()) == []
+
+
 def test_one_that_overlaps_begins_when_the_last_before_it_leaves() -> None:
     ranges = Ranges()
     first, second = request(Op.WRITE, 0, 512), request(Op.ZERO, 512, 512)

@@ -77,6 +77,75 @@ def test_PRECHECK_leaves_no_intent_of_a_write_that_came_too_late() -> None:
     assert not scene.told(B)["volumes"][0]["dirty_bytes"]
 
 
+def test_PRECHECK_tells_for_how_long_the_secondary_has_not_followed() -> None:
+    """What an operator who allows data loss may lose at most."""
+    scene = in_step()
+    scene.run(20.0)
+    scene.part()
+    scene.wait(A, "solo")
+    scene.run(5.0)
+    answers = scene.ask(B, "precheck")
+    scene.run(0.1)
+    (facts,) = answers
+    assert isinstance(facts, dict)
+    assert 5.0 <= facts["behind_seconds"] <= 10.0
+    assert facts["behind_seconds"] == round(facts["behind_seconds"], 3)
+
+
+def test_PRECHECK_of_a_secondary_that_has_not_followed_since_its_start_tells_no_time() -> None:
+    scene = in_step()
+    scene.a.kill()
+    scene.restart(B)
+    scene.run(0.2)
+    answers = scene.ask(B, "precheck")
+    scene.run(0.1)
+    (facts,) = answers
+    assert isinstance(facts, dict)
+    assert facts["behind_seconds"] is None
+
+
+def test_PRECHECK_of_a_copy_that_can_not_be_promoted_tells_so_and_disturbs_nothing() -> None:
+    for spoilt in ({"consistent": False}, {"blank": True}):
+        scene = in_step()
+        half = scene.b.sessions[SESSION].session.half
+        assert half is not None
+        for name, value in spoilt.items():
+            setattr(half.marks[0].record, name, value)
+        (facts,) = scene.ask(B, "precheck")
+        assert isinstance(facts, dict)
+        assert (facts["consistent"], facts["blank"]) == ("consistent" not in spoilt, "blank" in spoilt)
+        scene.run(0.1)
+        assert scene.state(B) == "following"
+        assert not scene.told(B)["holds_hello"]
+
+
+def test_PRECHECK_counts_extents_that_failed_as_what_may_be_missing() -> None:
+    scene = in_step()
+    half = scene.b.sessions[SESSION].session.half
+    assert half is not None
+    half.marks[0].record.failed.add(0)
+    answers = scene.ask(B, "precheck")
+    scene.run(0.1)
+    (facts,) = answers
+    assert isinstance(facts, dict)
+    assert facts["dirty_bytes"] == SMALL
+
+
+def test_PRECHECK_while_the_secondary_still_settles_is_told_to_come_again() -> None:
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    scene.a.kill()
+    scene.b.kill()
+    scene.world.controller.reconciling = False
+    with scene.holding(Kind.LEDGER, B):
+        scene.b.start()
+        scene.run(0.01)
+        assert scene.state(B) == "settling"
+        (busy,) = scene.ask(B, "precheck")
+        assert isinstance(busy, NotPossibleNow)
+        assert (busy.code, str(busy)) == ("busy", "the secondary is settling: try again")
+
+
 def test_PRECHECK_of_another_epoch_or_role_is_refused() -> None:
     scene = in_step()
     epoch = scene.world.arbiter.rows[SESSION].epoch
@@ -105,6 +174,54 @@ def test_HOLDHELLO_takes_no_hello_until_it_hears_the_outcome_not_even_after_a_re
     answers = scene.ask(B, "release")
     scene.run(0.05)
     assert answers == [{}]
+    scene.until_in_step()
+
+
+def test_HOLDHELLO_is_over_after_a_restart_too_when_the_failover_was_given_up() -> None:
+    """The release is durable before it is answered: a secondary that restarts takes hellos."""
+    scene = in_step()
+    scene.ask(B, "precheck")
+    scene.run(0.1)
+    with scene.holding(Kind.LEDGER, B, "PutSession"):
+        answers = scene.ask(B, "release")
+        scene.run(0.05)
+        assert not answers
+    scene.run(0.05)
+    assert answers == [{}]
+    assert scene.b.ledger.sessions[SESSION].holds_hello == 0
+    scene.restart(B)
+    scene.until_in_step()
+
+
+def test_PRECHECK_whose_flush_fails_says_so_and_holds_nothing() -> None:
+    scene = in_step()
+    flushes = scene.hold(Kind.FLUSH, B)
+    answers = scene.ask(B, "precheck")
+    scene.run(0.02)
+    scene.world.disk(0, B).failures.append(Failure("flush", errno.EIO))
+    scene.release(flushes)
+    scene.run(0.1)
+    (refused,) = answers
+    assert isinstance(refused, NotPossibleNow)
+    assert refused.code == "flush_failed"
+    assert f"errno {errno.EIO}" in str(refused)
+    assert scene.state(B) not in ("checking", "holding")
+    assert not scene.told(B)["holds_hello"]
+
+
+def test_PRECHECK_that_is_given_up_in_the_midst_tells_whoever_asked() -> None:
+    scene = in_step()
+    attempt = scene.world.arbiter.next_epoch()
+    with scene.holding(Kind.FLUSH, B):
+        answers = scene.ask(B, "precheck", attempt=attempt)
+        scene.run(0.02)
+        scene.ask(B, "release", attempt=attempt)
+        scene.run(0.02)
+        (refused,) = answers
+        assert isinstance(refused, NotPossibleNow)
+        assert (refused.code, str(refused)) == ("released", "the failover was given up meanwhile")
+    scene.run(0.05)
+    assert scene.told(B)["holds_hello"] in (0, False)
     scene.until_in_step()
 
 

@@ -11,11 +11,6 @@ def extents_of(offset: int, length: int) -> range:
     return range(offset // EXTENT_BYTES, (offset + length - 1) // EXTENT_BYTES + 1)
 
 
-def chunks_of(offset: int, length: int) -> range:
-    """The chunks that bytes [offset, offset + length) touch; length must be positive."""
-    return range(offset // CHUNK_BYTES, (offset + length - 1) // CHUNK_BYTES + 1)
-
-
 def chunks_of_extent(extent: int, size_bytes: int) -> range:
     """The chunks of one extent of a volume of `size_bytes`; the last extent may be short."""
     first = extent * CHUNKS_PER_EXTENT

@@ -119,10 +119,6 @@ class Marks:
         self.record.failed.clear()
         return [ClearMarks(self.record.volume_id)]
 
-    def save_dirty(self) -> list[Change]:
-        """The whole dirty map: what only the intents told so far."""
-        return [PutDirty(self.record.volume_id, dirty_segments(self.record.dirty, self._all_segments()))]
-
     def forget_past(self) -> list[Change]:
         """The pair is dissolved: a plain volume again, which is equal to no other (GENCHK)."""
         record = self.record
