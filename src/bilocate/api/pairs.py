@@ -103,5 +103,9 @@ def _conditions(query: QueryParams) -> list[ColumnElement[bool]]:
 def _volume_ids(query: QueryParams) -> list[str]:
     """`volume_id` and `volume_ids`: a pair fits when it has all of them. A list may come in brackets."""
     given = [each for value in query.getlist("volume_ids") for each in value.strip("[]").split(",")]
-    named = [each.strip(" '\"") for each in [*given, *query.getlist("volume_id")]]
-    return [fields.identifier("volume_ids", each, BAD_VOLUME_ID) for each in named if each]
+    several = [each for each in (word.strip(" '\"") for word in given) if each]
+    return [
+        fields.identifier(name, each, BAD_VOLUME_ID)
+        for name, values in (("volume_ids", several), ("volume_id", query.getlist("volume_id")))
+        for each in values
+    ]

@@ -220,14 +220,15 @@ def volume_request(body: Json, default_site: str) -> Json:
     for source in VOLUME_SOURCES_NOT_YET:
         if asked.get(source) is not None:
             raise not_yet(f"a volume made from {source}")
+    names = _names(asked)
     return {
         "size_gib": fields.size_gib("size", asked.get("size")),
         "site": fields.text(asked, "availability_zone") or default_site,
         "volume_type": _volume_type(asked),
         "multiattach": fields.boolean(asked, "multiattach"),
         "metadata": fields.text_map(asked, "metadata"),
-        "name": fields.text(asked, "name") or fields.text(asked, "display_name") or "",
-        "description": fields.text(asked, "description") or fields.text(asked, "display_description") or "",
+        "name": names["name"] or names["display_name"] or "",
+        "description": names["description"] or names["display_description"] or "",
     }
 
 
@@ -267,9 +268,10 @@ def volume_update(body: Json) -> Json:
     :raises Problem: 400.
     """
     asked = fields.inner_object(body, VOLUME_KEY)
-    name = fields.text(asked, "name") if "name" in asked else fields.text(asked, "display_name")
+    names = _names(asked)
+    name = names["name" if "name" in asked else "display_name"]
     described = "description" if "description" in asked else "display_description"
-    changes: Json = {"name": name, "description": fields.text(asked, described)}
+    changes: Json = {"name": name, "description": names[described]}
     if asked.get("metadata") is not None:
         changes["user_metadata"] = fields.text_map(asked, "metadata")
     return {key: value for key, value in changes.items() if value is not None}
@@ -331,6 +333,12 @@ def detach_request(value: Any) -> str | None:
     if value is None:
         return None
     return fields.text(_inner("os-detach", value), "attachment_id", bytes_max=64)
+
+
+def _names(asked: Json) -> dict[str, str | None]:
+    """Under the words of both versions; what the other one's word comes before is checked all the same."""
+    words = ("name", "display_name", "description", "display_description")
+    return {word: fields.text(asked, word) for word in words}
 
 
 def _inner(action: str, value: Any) -> Json:

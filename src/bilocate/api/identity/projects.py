@@ -68,6 +68,8 @@ async def update(ask: Ask) -> Response:
         project = await found_or_404(db, Project, ask.path["id"])
         if asked.get("domain_id", project.domain_id) != project.domain_id:
             raise malformed("a project stays in its domain")
+        if asked.get("parent_id") not in (None, project.domain_id):
+            raise malformed("a project's parent is its domain, and stays so")
         for name, value in values.items():
             setattr(project, name, value)
         project.updated_at = db_now()
