@@ -106,7 +106,8 @@ async def run(api: Api, url: str, directory: Path, *options: str) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         cwd=directory,
-        env=dict(os.environ),
+        # Its hooks are among the tests.
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
