@@ -108,8 +108,12 @@ async def test_a_verb_that_may_be_repeated_is_answered_twice(two: Two) -> None:
 
 
 async def test_one_reversal_is_carried_out_and_one_refused(two: Two) -> None:
-    group = await two.group()
-    assert await two.act_at_once(group["id"], REVERSE) == [200, 409]
+    """The first is under way until the second is answered: after its end another reversal would be right."""
+    group, answered = await two.group(), asyncio.Event()
+    two.fake.agents["az1"].before["POST quiesce"] = answered.wait  # type: ignore[assignment]
+    statuses = await two.act_at_once(group["id"], REVERSE)
+    answered.set()
+    assert statuses == [200, 409]
     seen = await two.shown(group["id"], "available", "active")
     assert seen["priority_station"] == "az2"
     assert (await two.operations(group["id"]))["reverse"] == 1
