@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -166,6 +167,18 @@ def test_an_upgrade_repeated_or_begun_twice_at_once_changes_nothing(database_url
         assert await differences(other) == []
         await one.close()
         await other.close()
+
+    asyncio.run(run())
+
+
+def test_many_that_open_a_new_file_at_once_all_get_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        for number in range(60):
+            url = f"sqlite+aiosqlite:///{tmp_path}/{number}.db"
+            databases = [Database(url) for _ in range(6)]
+            await asyncio.gather(*(database.ping() for database in databases))
+            for database in databases:
+                await database.close()
 
     asyncio.run(run())
 

@@ -1,6 +1,7 @@
 """Opening the controller's database, and the two ways to use it: `reading()` and `writing()`."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.util import await_only
 
 from bilocate.domain.errors import BilocateError
 from bilocate.store.postgresql import connect_arguments
@@ -17,6 +19,7 @@ from bilocate.store.postgresql import connect_arguments
 # How long a writer waits for another process's writer on the same SQLite file, in milliseconds. Writers of
 # this process queue on a lock instead, because SQLite's own waiting sleeps ever longer.
 SQLITE_BUSY_TIMEOUT_MS = 5000
+SQLITE_RETRY_MS = 10
 # Connections kept, and how long one waits for a free one, in seconds.
 POOL_SIZE = 10
 POOL_TIMEOUT_SECONDS = 10
@@ -131,11 +134,24 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _use_wal(cursor)
     # A permit that was given must be known after a power cut.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Where two controllers open a new file at once, SQLite refuses one of them without waiting."""
+    for _ in range(SQLITE_BUSY_TIMEOUT_MS // SQLITE_RETRY_MS):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            await_only(asyncio.sleep(SQLITE_RETRY_MS / 1000))
+    cursor.execute("PRAGMA journal_mode = WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
