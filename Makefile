@@ -32,23 +32,24 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# What looks at times of real processes runs one after the other, all else on two cores. FOREIGN wants others' programs.
+# What holds real processes to times runs one after the other, all else on two cores. FOREIGN wants others' programs.
 LIVE := tests/real tests/load tests/torture
 FOREIGN := tests/clients tests/keystone
-APART := $(BIN)/python -m pytest -n 2 --dist loadfile $(LIVE:%=--ignore=%)
+APART := $(BIN)/python -m pytest -n 2 --dist loadfile -m "not timed"
+ALONE := $(BIN)/python -m pytest -m timed $(LIVE)
 
 test-fast: $(VENV)/.installed-dev
-	$(APART) $(FOREIGN:%=--ignore=%) $(PYTEST_ARGS)
+	$(APART) $(LIVE:%=--ignore=%) $(FOREIGN:%=--ignore=%) $(PYTEST_ARGS)
 
 # Others' programs are downloaded meanwhile.
 test: lint system-packages
 	$(BIN)/python -m tests.environments & $(APART) $(PYTEST_ARGS)
-	$(BIN)/python -m pytest $(LIVE) $(PYTEST_ARGS)
+	$(ALONE) $(PYTEST_ARGS)
 
 # As `test`, with all moments and the full lengths: the load run takes five minutes instead of half a one.
 test-long: lint system-packages
 	BILOCATE_LONG=1 $(APART) $(PYTEST_ARGS)
-	BILOCATE_LONG=1 $(BIN)/python -m pytest $(LIVE) $(PYTEST_ARGS)
+	BILOCATE_LONG=1 $(ALONE) $(PYTEST_ARGS)
 
 # One seed of the simulation with its trace: make sim SEED=7 (LESS= is what a soak prints of a smaller one)
 SEED ?= 1

@@ -25,6 +25,8 @@ from tests.real.harness.waiting import wait_for
 
 from bilocate.cli.credentials import find_credentials
 
+pytestmark = pytest.mark.timed
+
 SEED = 20260131
 CLIENTS = 16
 GROUPS = 2  # of the clients so many have a group each, which they fail over and back

@@ -18,6 +18,8 @@ from bilocate.cli.errors import CliError
 from bilocate.operations.injection import ENVIRONMENT_NAME, HANG_ENVIRONMENT_NAME, Moment
 from bilocate.operations.verbs import all_verbs
 
+pytestmark = pytest.mark.timed
+
 TAKEOVER_SECONDS = 10.0
 # Hosts are held while agents find another controller: a link's timeout, a call's timeout, and a bit for a busy machine.
 HOSTS_HELD_SECONDS = 10.0

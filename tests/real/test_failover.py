@@ -17,6 +17,8 @@ from tests.real.harness.waiting import wait_for
 
 from bilocate.cli.errors import CliError
 
+pytestmark = pytest.mark.timed
+
 FAILOVER_SECONDS = 1.0  # from the call to the first acknowledged write at the DR site
 
 Tell = Callable[..., None]

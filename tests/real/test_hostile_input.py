@@ -21,6 +21,8 @@ from bilocate.config import load_site_config, read_key
 from bilocate.site.link.handshake import Claim, HandshakeRefused
 from bilocate.site.nbd import Limits
 
+pytestmark = pytest.mark.timed
+
 MIB = 1024**2
 SIZE_BYTES = SIZE_GIB * 1024**3
 SLOW_READERS = 8

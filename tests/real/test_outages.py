@@ -17,6 +17,8 @@ from tests.real.harness.protected import Protected, protect
 from tests.real.harness.proxy import Wire
 from tests.real.harness.waiting import wait_for
 
+pytestmark = pytest.mark.timed
+
 STALL_SECONDS = 0.5
 # A silent link is noticed by a missing heartbeat (1.5 s); then comes the wait for a resume (0.25 s).
 SILENT_STALL_SECONDS = 2.5

@@ -15,6 +15,8 @@ from bench.server import Server
 from bench.shapes import KIB, MIB, Shape
 from tests.real.conftest import Tell
 
+pytestmark = pytest.mark.timed
+
 SHAPE = Shape("write", 4 * KIB, 64)
 ROUNDS, SECONDS = 3, 0.3
 WORKING_SET_BYTES = 16 * MIB

@@ -24,6 +24,8 @@ from bilocate.api.gate import CUT_OFF
 from bilocate.cli.credentials import find_credentials
 from bilocate.operations.verbs import all_verbs
 
+pytestmark = pytest.mark.timed
+
 END_SECONDS = 10.0
 HAND_ON_SECONDS = 3.0  # others look once a second
 CALLERS = 8
