@@ -18,6 +18,8 @@ def test_every_refused_reprotect_says_what_to_do(installation: Installation, hos
     assert "failovered" in before
     assert "fail the group over first" in before
 
+    attached_id = group.volumes[0]["az1"]["id"]
+    group.attach(attached_id)
     host.start(group.connect("az1"))
     installation.kill("az1")
     host.connect(group.fail_over("az2"))
@@ -26,11 +28,10 @@ def test_every_refused_reprotect_says_what_to_do(installation: Installation, hos
     assert "start it" in down
 
     installation.start("az1")
-    attachment = attach(group, "az1")
     attached = group.refusal("reprotect")
-    assert group.volumes[0]["az1"]["id"] in attached
+    assert attached_id in attached
     assert "detach it first" in attached
-    installation.alter("UPDATE attachments SET ended_at = CURRENT_TIMESTAMP WHERE id = ?", attachment)
+    group.detach(attached_id)
 
     answer = group.raw_act("reprotect")
     assert (answer.status, answer.content) == (200, b"")
@@ -39,19 +40,6 @@ def test_every_refused_reprotect_says_what_to_do(installation: Installation, hos
     host.pause()
     group.assert_equal()
     check(host, group.files("az1"))
-
-
-def attach(group: Protected, site: str) -> str:
-    """A compute service has attached a volume there. Its calls come later, so it is entered in its place."""
-    volume = group.volumes[0][site]
-    (row,) = group.installation.query("SELECT project_id FROM volumes WHERE id = ?", volume["id"])
-    group.installation.alter(
-        "INSERT INTO attachments (id, volume_id, project_id, kind, export_name, mode, connector, status, created_at)"
-        " VALUES ('attached', ?, ?, 'attachment', 'secret', 'rw', '{}', 'attached', CURRENT_TIMESTAMP)",
-        volume["id"],
-        row["project_id"],
-    )
-    return "attached"
 
 
 @pytest.mark.slow

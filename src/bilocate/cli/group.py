@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from bilocate.cli import group_verbs, output
-from bilocate.cli.client import Client, Group
+from bilocate.cli.client import Client
 from bilocate.cli.errors import UsageProblem
 from bilocate.cli.names import find_group, find_pair
 from bilocate.cli.options import (
@@ -44,7 +44,7 @@ def create(
         )
         if wait:
             group = wait_until(f"create {name}", lambda: client.group(group["id"]), judge_available, timeout)
-        _print(group, as_json)
+        output.print_one(group, as_json)
     output.say(f"Start replication with: bilocate group sync {name}")
 
 
@@ -53,17 +53,14 @@ def list_(as_json: JsonOption = False, state_dir: StateDirOption = None) -> None
     """All groups."""
     with connected(state_dir) as client:
         groups = client.groups()
-    if as_json:
-        output.print_json(groups)
-    else:
-        output.print_rows(groups, COLUMNS)
+    output.print_many(groups, COLUMNS, as_json)
 
 
 @app.command()
 def show(group: NameArgument, as_json: JsonOption = False, state_dir: StateDirOption = None) -> None:
     """One group."""
     with connected(state_dir) as client:
-        _print(find_group(client, group), as_json)
+        output.print_one(find_group(client, group), as_json)
 
 
 @app.command()
@@ -89,7 +86,7 @@ def update(
         updated = client.update_group(found["id"], changes)
         if wait:
             updated = wait_until(f"update {group}", lambda: client.group(found["id"]), judge_settled, timeout)
-        _print(updated, as_json)
+        output.print_one(updated, as_json)
 
 
 @app.command()
@@ -111,7 +108,7 @@ def extend(
         if not ids:
             raise UsageProblem(f"{group} has no pairs: add some first (bilocate group update)")
         client.extend_group(found["id"], dict.fromkeys(ids, size))
-        _print(client.group(found["id"]), as_json)
+        output.print_one(client.group(found["id"]), as_json)
 
 
 @app.command()
@@ -144,13 +141,6 @@ def _changes(
     if not changes:
         raise UsageProblem("Nothing to change: give --name, --description, --add or --remove.")
     return changes
-
-
-def _print(group: Group, as_json: bool) -> None:
-    if as_json:
-        output.print_json(group)
-    else:
-        output.print_fields(group)
 
 
 group_verbs.add_to(app)

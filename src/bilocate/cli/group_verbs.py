@@ -189,7 +189,4 @@ def _finish(
         output.say(f"{verb} {name}: done in {time.monotonic() - started:.2f} s", output.GOOD)
     else:
         output.say(f"{verb} {name}: accepted. Follow it with `bilocate status`, or wait with --wait.")
-    if as_json:
-        output.print_json(seen)
-    else:
-        output.print_fields(seen)
+    output.print_one(seen, as_json)

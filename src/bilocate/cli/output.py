@@ -35,6 +35,22 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, sort_keys=True, default=dict))  # what the client tells is a mapping
 
 
+def print_one(item: Mapping[str, Any], as_json: bool) -> None:
+    """One thing, for people or for machines."""
+    if as_json:
+        print_json(item)
+    else:
+        print_fields(item)
+
+
+def print_many(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: bool) -> None:
+    """Many things, for people or for machines, who get all fields."""
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows, columns)
+
+
 def print_fields(item: Mapping[str, Any]) -> None:
     """One thing, a line per field."""
     shown = {name: value for name, value in item.items() if name != "links"}

@@ -49,7 +49,7 @@ def create(
         pair = client.create_pair(name, [volume["id"] for volume in found], site, description)
         if wait:
             pair = _wait_available(client, pair, timeout)
-        _print(pair, as_json)
+        output.print_one(pair, as_json)
 
 
 @app.command("list")
@@ -57,17 +57,14 @@ def list_(as_json: JsonOption = False, state_dir: StateDirOption = None) -> None
     """All pairs."""
     with connected(state_dir) as client:
         pairs = client.pairs()
-    if as_json:
-        output.print_json(pairs)
-    else:
-        output.print_rows(pairs, COLUMNS)
+    output.print_many(pairs, COLUMNS, as_json)
 
 
 @app.command()
 def show(pair: NameArgument, as_json: JsonOption = False, state_dir: StateDirOption = None) -> None:
     """One pair."""
     with connected(state_dir) as client:
-        _print(find_pair(client, pair), as_json)
+        output.print_one(find_pair(client, pair), as_json)
 
 
 @app.command()
@@ -89,10 +86,3 @@ def _wait_available(client: Client, pair: Pair, timeout_seconds: float) -> Pair:
     return wait_until(
         f"create {pair['name']}", lambda: client.pair(pair["id"]), judge_available, timeout_seconds
     )
-
-
-def _print(pair: Pair, as_json: bool) -> None:
-    if as_json:
-        output.print_json(pair)
-    else:
-        output.print_fields(pair)

@@ -45,7 +45,7 @@ def create(
         volume = client.create_volume(name, size, site, description)
         if wait:
             volume = _wait_available(client, volume, timeout)
-        _print(volume, as_json)
+        output.print_one(volume, as_json)
 
 
 @app.command()
@@ -64,7 +64,7 @@ def adopt(
         volume = client.adopt_volume(name, site, path, description)
         if wait:
             volume = _wait_available(client, volume, timeout)
-        _print(volume, as_json)
+        output.print_one(volume, as_json)
 
 
 @app.command()
@@ -87,17 +87,14 @@ def list_(as_json: JsonOption = False, state_dir: StateDirOption = None) -> None
     """All volumes."""
     with connected(state_dir) as client:
         volumes = client.volumes()
-    if as_json:
-        output.print_json(volumes)
-    else:
-        output.print_rows(volumes, ("id", "name", "size", "availability_zone", "status"))
+    output.print_many(volumes, ("id", "name", "size", "availability_zone", "status"), as_json)
 
 
 @app.command()
 def show(volume: NameArgument, as_json: JsonOption = False, state_dir: StateDirOption = None) -> None:
     """One volume."""
     with connected(state_dir) as client:
-        _print(find_volume(client, volume), as_json)
+        output.print_one(find_volume(client, volume), as_json)
 
 
 @app.command()
@@ -133,7 +130,7 @@ def extend(
             extended = wait_until(
                 f"extend {volume}", lambda: client.volume(found["id"]), judge_available, timeout
             )
-        _print(extended, as_json)
+        output.print_one(extended, as_json)
 
 
 @app.command()
@@ -166,10 +163,3 @@ def _wait_available(client: Client, volume: Volume, timeout_seconds: float) -> V
     return wait_until(
         f"create {volume['name']}", lambda: client.volume(volume["id"]), judge_available, timeout_seconds
     )
-
-
-def _print(volume: Volume, as_json: bool) -> None:
-    if as_json:
-        output.print_json(volume)
-    else:
-        output.print_fields(volume)

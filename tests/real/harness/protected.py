@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from tests.real.harness.images import assert_equal
@@ -104,16 +105,27 @@ class Protected:
 
     def raw_act(self, verb: str, **value: bool) -> Answer:
         """A verb's answer as it is."""
-        client = self.installation.client
-        body = {f"os-{verb}-replication-consistency-group": value or None}
         path = f"os-vendor-replication-consistency-groups/{self.group_id}/action"
+        return self._post(path, {f"os-{verb}-replication-consistency-group": value or None})
 
+    def attach(self, volume_id: str) -> None:
+        """A compute service has attached a volume."""
+        server = {"instance_uuid": str(uuid4()), "mountpoint": "/dev/vdb"}
+        answer = self._post(f"volumes/{volume_id}/action", {"os-attach": server})
+        assert answer.status == 202, answer.content
+
+    def detach(self, volume_id: str) -> None:
+        """The compute service gives it back."""
+        answer = self._post(f"volumes/{volume_id}/action", {"os-detach": {}})
+        assert answer.status == 202, answer.content
+
+    def _post(self, path: str, body: dict[str, Any]) -> Answer:
         def steps() -> Steps[Answer]:
             answer = yield Request("POST", path, body)
             assert isinstance(answer, Answer)
             return answer
 
-        return client.run(steps())
+        return self.installation.client.run(steps())
 
     def refusal(self, verb: str, **value: bool) -> str:
         """The message with which a verb is refused; it must be a 409."""
