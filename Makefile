@@ -58,9 +58,12 @@ sim: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.sim $(SEED) --less "$(LESS)"
 
 # New seeds until one breaks a promise, or the minutes are over: make soak MINUTES=5
+# So many, from a first one on, however long it takes: make soak SEEDS=100000 FIRST=1
 MINUTES ?= 5
+SEEDS ?=
+FIRST ?=
 soak: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.sim --soak $(MINUTES)
+	$(BIN)/python -m tests.sim --soak $(if $(SEEDS),--seeds $(SEEDS),--minutes $(MINUTES)) $(if $(FIRST),--first $(FIRST))
 
 # Every state within bounds, one after the other; the small searches are among the tests.
 search: $(VENV)/.installed-dev

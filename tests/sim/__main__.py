@@ -1,6 +1,7 @@
 """`python -m tests.sim SEED [--less ...]`: replay one seed with its trace. `SEED --count N`: run many.
 
-`--soak MINUTES`: new ones on all cores. `SEED --shrink`: make a seed that breaks a promise smaller, and show it.
+`--soak`: new ones on all cores, for so many `--minutes`, or so many `--seeds` from the `--first` on.
+`SEED --shrink`: make a seed that breaks a promise smaller, and show it.
 """
 
 import argparse
@@ -25,12 +26,15 @@ def main() -> int:
     parser.add_argument(
         "--branches", action="store_true", help="with --count: which branches are seldom taken"
     )
-    parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES", help="new seeds on all cores")
+    parser.add_argument("--soak", action="store_true", help="new seeds on all cores")
+    parser.add_argument("--minutes", type=float, help="with --soak: for so long")
+    parser.add_argument("--seeds", type=int, help="with --soak: so many")
+    parser.add_argument("--first", type=int, help="with --soak: from this one on; else from anywhere")
     parser.add_argument("--less", type=Less.read, default=Less(), help="take trouble away, as a soak says")
     parser.add_argument("--shrink", action="store_true", help="find the least of the seed that breaks")
     args = parser.parse_args()
     if args.soak:
-        return soak(args.soak)
+        return soak(args.minutes, args.seeds, args.first)
     if args.shrink:
         show(args.seed, "as you say")
         return 0

@@ -79,6 +79,7 @@ class Mix:
     while_seconds: float = 0.7  # a trouble that ends by itself lasts at most so long
     lazy_resume: bool = False  # primaries wait long for their link before they ask for a permit
     controllers: int = 0  # real ones; 0: the small stand-in
+    reconcile_seconds: float = 0.4  # between two looks of a real controller at what a site has
     dying: float = 0.0  # the chance that a controller ends at a moment of a step
 
 
@@ -150,6 +151,7 @@ def draw_whole(rng: Random) -> Mix:
     ]
     mix.controllers = rng.choice((1, 1, 2, 3))
     mix.dying = rng.choice((0.0, 0.0, 0.03, 0.1))
+    mix.reconcile_seconds = rng.choice((0.4, 1.2, 1.2))
     for name in rng.sample(CONTROLLER_FAULTS, rng.randint(0, 2)):
         mix.faults[name] = rng.choice((0.5, 1.0, 3.0))
     if "regroup" in mix.verbs:

@@ -15,7 +15,9 @@ GARBAGE_AFTER = 200_000
 
 
 def seldom_collect() -> None:
-    """For processes that run many seeds."""
+    """For processes that run many seeds: what is there now stays, and is not looked at again."""
+    gc.collect()
+    gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
 
 

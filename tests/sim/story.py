@@ -20,6 +20,7 @@ from bilocate.replication.limits import Limits
 
 TROUBLE_SECONDS = 2.5
 HEAL_SECONDS = 30.0
+LOOK_SECONDS = 0.2  # between two looks of the operator in a healed world
 TELLING = frozenset({Kind.LEDGER, Kind.FLUSH, Kind.CALL, Kind.ASK, Kind.ANSWER, Kind.LINK})
 LONG_RESUME_SECONDS = 0.3
 
@@ -52,6 +53,7 @@ class Story:
             resume_wait_seconds=LONG_RESUME_SECONDS if mix.lazy_resume else QUICK.resume_wait_seconds,
         )
         self.world = self._make_world(limits, trace)
+        self.delays.clock = lambda: self.world.scheduler.now
         self.watch = Watch(self.world)
         self.faults = self._make_faults()
         self.operator = self._make_operator()
@@ -148,8 +150,8 @@ class Story:
         healed = world.scheduler.now
         while world.scheduler.now < healed + HEAL_SECONDS:
             self.operator.put_in_order()
-            world.run(0.2)
-            if self._in_order() and world.scheduler.now > healed + self.delays.latest_call:
+            world.run(LOOK_SECONDS)
+            if self._in_order() and world.scheduler.now > self.delays.last_due + LOOK_SECONDS:
                 break
         converge(world, HEAL_SECONDS)
         self._hosts_are_answered()

@@ -31,6 +31,9 @@ class SectorLog:
     writes: list[HostOp] = field(default_factory=list)
     claims: list[tuple[int, int, int]] = field(default_factory=list)  # reads: (issued, answered, writer)
     seen: dict[int, int] = field(default_factory=dict)  # writer → when a read that returned it was answered
+    fine: int = (
+        -1
+    )  # the writer that was last found there rightly, if nothing about this sector was heard since
 
     def is_plain(self, writer: int) -> bool:
         """Whether it is the last that was asked for, and nobody has read anything."""
@@ -103,19 +106,34 @@ class Branch:
     def why_not_disks(
         self, disks: Mapping[int, Disk], moment: int, must: Must = was_answered, claims: bool = True
     ) -> str | None:
-        """The same for all that the disks, by volume, hold."""
+        """The same for all that the disks, by volume, hold.
+
+        What may be found now may be found later as well, unless something is heard of its sector: a disk that is
+        looked at again and again, as usual, is looked at where something has happened.
+        """
+        usual = must is was_answered and claims
         for volume, disk in disks.items():
             cache, logs = disk.cache, self.logs.get(volume, {})
             for sector in logs.keys() | cache.keys():
                 content = cache.get(sector)
                 writer = ZEROS if content is None else writer_of(volume, sector, content)
                 log = logs.get(sector)
-                if log is not None and log.is_plain(writer):
+                if log is not None and (log.is_plain(writer) or (usual and log.fine == writer)):
                     continue
                 why = self.why_not(volume, sector, writer, moment, must, claims)
                 if why is not None:
                     return f"sector {sector} of volume {volume}: {why}"
+                if usual and log is not None:
+                    log.fine = writer
         return None
+
+    def heard(self, op: HostOp) -> None:
+        """Something became of a request: what it touches must be looked at anew."""
+        logs = self.logs.get(op.volume, {})
+        for sector in op.sectors:
+            log = logs.get(sector)
+            if log is not None:
+                log.fine = -1
 
     def newest(self, disks: Mapping[int, Disk]) -> int:
         """The moment at which the last of the branch's writes that the disks show was asked for."""
@@ -181,8 +199,13 @@ class Registers(Observers):
             if branch is not self.now or self._lawful(op.site):
                 for log in branch.logs_of(op.volume, op.sectors):
                     log.writes.append(op)
+                    log.fine = -1
+
+    def ended(self, op: HostOp) -> None:
+        self.now.heard(op)
 
     def answered(self, op: HostOp) -> None:
+        self.now.heard(op)
         if op.op is not Op.READ or op.errno or not self.counts(op):
             return
         for log, writer in zip(self.now.logs_of(op.volume, op.sectors), op.found, strict=True):

@@ -71,7 +71,7 @@ class Controller:
         self.loop = VirtualLoop(world.scheduler, self.name)  # type: ignore[abstract]
         self.database = world.file.for_controller(self.name)
         sites = {site: SiteAddress(site, f"http://{site}", site, site, 1) for site in world.agents}
-        settings = Settings(sites, "token", self.name, QUICK)
+        settings = Settings(sites, "token", self.name, world.timing)
         transports = {site: Transport(world.network, self.name, site) for site in world.agents}
         loop = self.loop
         self.operations = Operations(

@@ -13,13 +13,16 @@ from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiosqlite
 from sqlalchemy import event
 from tests.sim.world.scheduler import Scheduler
 
 from bilocate.store.database import Database
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
 
 EPOCH = datetime(2026, 1, 1)
 BUSY_SECONDS = 5.0
@@ -114,8 +117,9 @@ class _AtOnce:
 class DatabaseFile:
     """One file in a directory of its own. `committed` is called behind every commit."""
 
-    def __init__(self, scheduler: Scheduler, rng: Random, template: Path) -> None:
+    def __init__(self, scheduler: Scheduler, rng: Random, template: Path, compiled_by: "Engine") -> None:
         self.scheduler = scheduler
+        self._compiled_by = compiled_by
         self.accidents = Accidents(rng)
         self.committed: Callable[[], None] = lambda: None
         self._place = tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
@@ -137,6 +141,7 @@ class DatabaseFile:
         for engine in database._engines:
             event.listen(engine.sync_engine, "do_connect", self._connector(name))
             event.listen(engine.sync_engine, "connect", _without_waiting)
+        share_statements(database, self._compiled_by)
         return database
 
     def _connector(self, name: str) -> Callable[..., None]:
@@ -175,6 +180,14 @@ class DatabaseFile:
         """The one use that the store makes of it: now, and so much later (`columns.db_now`)."""
         moment = EPOCH + timedelta(seconds=self.scheduler.now + float(later.split()[0]))
         return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03}000"
+
+
+def share_statements(database: Database, with_engine: "Engine") -> None:
+    """What SQLAlchemy has once made of a statement serves all: controllers start anew all the time."""
+    makers = (database._readers, database._writers, database._urgent_writers)
+    for engine in {*database._engines, *(maker.kw["bind"] for maker in makers)}:
+        engine.sync_engine.dialect = with_engine.dialect
+        engine.sync_engine._compiled_cache = with_engine._compiled_cache
 
 
 def _without_waiting(connection: Any, _record: object) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.sim.faults import Faults
 from tests.sim.mix import ALL, Less, Mix, draw_whole
 from tests.sim.operator import Operator
 from tests.sim.story import Story, Told
+from tests.sim.whole.controllers import QUICK
 from tests.sim.whole.faults import WholeFaults
 from tests.sim.whole.operator import WholeOperator
 from tests.sim.whole.world import WholeWorld, seeded_ids
@@ -48,7 +50,8 @@ class WholeStory(Story):
 
     def _make_world(self, limits: Limits, trace: bool) -> World:
         mix, rng = self.mix, Random(f"{self.seed} world")
-        return WholeWorld(len(mix.sizes), mix.controllers, limits, rng, self.delays, trace, mix.dying)
+        timing = replace(QUICK, reconcile_every_seconds=mix.reconcile_seconds)
+        return WholeWorld(len(mix.sizes), mix.controllers, limits, rng, self.delays, trace, mix.dying, timing)
 
     def _make_faults(self) -> Faults:
         return WholeFaults(self.world, self.rng, self.mix.while_seconds)
@@ -85,7 +88,7 @@ class WholeStory(Story):
             found.extend((await controller.operations.observe([SESSION], TRUTH_SECONDS)).values())
 
         controller.run(observe())
-        self.world.run(2 * TRUTH_SECONDS)
+        self.world.run_until(lambda: bool(found), 2 * TRUTH_SECONDS)
         if [each.replication for each in found] != [Replication.ACTIVE]:
             raise Violation("API", f"in step and quiet, but {found} is told")
 

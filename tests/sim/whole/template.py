@@ -6,6 +6,7 @@ import functools
 import tempfile
 from pathlib import Path
 
+from sqlalchemy.engine import Engine
 from tests.sim.world.world import SESSION, A, B, World
 
 from bilocate.domain.arbiter import RowState
@@ -21,16 +22,15 @@ PROJECT = "p"
 
 
 @functools.cache
-def template(pairs: int) -> Path:
-    """The path of a database with one group of so many pairs."""
+def template(pairs: int) -> tuple[Path, Engine]:
+    """The path of a database with one group of so many pairs, and an engine that knows such databases."""
     place = tempfile.TemporaryDirectory(prefix="bilocate-sim-")
     atexit.register(place.cleanup)
     path = Path(place.name) / "template.db"
-    asyncio.run(_make(path, pairs))
-    return path
+    return path, asyncio.run(_make(path, pairs))
 
 
-async def _make(path: Path, pairs: int) -> None:
+async def _make(path: Path, pairs: int) -> Engine:
     database = Database(f"sqlite+aiosqlite:///{path}")
     await upgrade(database)
     async with database.writing() as db:
@@ -79,3 +79,4 @@ async def _make(path: Path, pairs: int) -> None:
                 )
                 db.add(volume)
     await database.close()
+    return database._engine.sync_engine

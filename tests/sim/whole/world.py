@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from random import Random
 from unittest import mock
 
+from tests.sim.whole.controllers import QUICK as QUICK_TIMING
 from tests.sim.whole.controllers import Controller, Rows
 from tests.sim.whole.database import DatabaseFile
 from tests.sim.whole.loop import VirtualLoop
@@ -17,6 +18,7 @@ from tests.sim.world.world import QUICK, World
 
 from bilocate.domain.errors import BilocateError
 from bilocate.domain.geometry import EXTENT_BYTES
+from bilocate.operations.settings import Timing
 from bilocate.replication.limits import Limits
 
 
@@ -32,11 +34,13 @@ class WholeWorld(World):
         delays: Steady | None = None,
         trace: bool = False,
         dying: float = 0.0,
+        timing: Timing = QUICK_TIMING,
     ) -> None:
         """`dying`: the chance that a controller ends at a step's beginning, at its end or within it."""
         super().__init__([EXTENT_BYTES] * pairs, limits, rng, delays, trace)
-        self.file = DatabaseFile(self.scheduler, self.rng, template(pairs))
+        self.file = DatabaseFile(self.scheduler, self.rng, *template(pairs))
         self.network = Network(self)
+        self.timing = timing
         self.buried: list[VirtualLoop] = []
         self.controllers = [Controller(self, f"c{number + 1}") for number in range(controllers)]
         self.database = Rows(self, self.file, self.network)

@@ -1,5 +1,6 @@
 """How long things take: steady in scenarios, drawn from the seed in simulations."""
 
+from collections.abc import Callable
 from random import Random
 
 from tests.sim.world.arbiter import Fate
@@ -78,6 +79,10 @@ class Steady:
         return 0.0
 
 
+LATEST_SECONDS = 2.0
+ANSWER_SECONDS = 0.5  # what was late is carried out within, and answered
+
+
 class Drawn(Steady):
     """From a seed. `calm` puts an end to all that is lost."""
 
@@ -85,13 +90,14 @@ class Drawn(Steady):
         super().__init__()
         self._rng = rng
         self.calm = False
+        self.clock: Callable[[], float] = lambda: 0.0  # the world's
+        self.last_due = 0.0  # when the last of all that is late is there, or nobody waits for it any more
         self._slow_disk = rng.choice((0.0, 0.2, 0.8, 1.0))
         # The last: what was begun on one connection is not done when the next one is there.
         self._disk_scale = rng.choice((0.001, 0.001, 0.005, 0.02, 0.1))
         self._ledger_scale = rng.choice((0.001, 0.005, 0.02))
         self._link_scale = rng.choice((0.0005, 0.002, 0.01))
         self._lossy_calls = rng.choice((0.0, 0.1, 0.3))
-        self.latest_call = 2.0 if self._lossy_calls else 0.0  # a call that is on its way arrives by then
         self._slow_steps = rng.choice((0.0, 0.1, 1.0))  # seconds
         self._undoes = rng.choice((0.0, 0.0, 0.3))
         self._lazy_batches = rng.choice((0.0, 0.3))
@@ -121,7 +127,7 @@ class Drawn(Steady):
 
     def call(self) -> float:
         if not self.calm and self._rng.random() < self._lossy_calls / 10:
-            return self._rng.random() * self.latest_call  # its caller has long given up
+            return self._late(LATEST_SECONDS)  # its caller has long given up
         return self._rng.random() * 0.01
 
     def call_lost(self) -> bool:
@@ -139,14 +145,21 @@ class Drawn(Steady):
         if kind < 0.3:
             return Fate(None, 0.1, told=False)  # lost on its way there
         if kind < 0.6:
-            return Fate(execute, 0.1, told=False, late=self._late())  # lost, or late, on its way back
-        return Fate(rng.random() * 1.0, 0.1, told=False, late=self._late())  # its caller has long given up
+            return Fate(execute, 0.1, told=False, late=self._late_answer())  # lost, or late, on its way back
+        # Its caller has long given up.
+        return Fate(self._late(1.0), 0.1, told=False, late=self._late_answer())
 
-    def _late(self) -> float | None:
-        return self._rng.random() * 0.3 if self._rng.random() < 0.5 else None
+    def _late_answer(self) -> float | None:
+        return self._late(0.3) if self._rng.random() < 0.5 else None
 
     def again(self) -> float:
-        return self._rng.random() * self._rng.choice((0.02, 1.0))
+        return self._late(self._rng.choice((0.02, 1.0)))
+
+    def _late(self, most: float) -> float:
+        """At most so many seconds."""
+        seconds = self._rng.random() * most
+        self.last_due = max(self.last_due, self.clock() + seconds + ANSWER_SECONDS)
+        return seconds
 
     def gives_up(self) -> bool:
         return not self.calm and self._rng.random() < self._undoes

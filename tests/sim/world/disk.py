@@ -156,14 +156,19 @@ class Disk:
     # --- inside ---
 
     def _set(self, offset: int, data: Buffer, indexes: Iterable[int]) -> None:
-        """These sectors of a write, counted from its first; zeros where there is no data."""
+        """These sectors of a write, counted from its first; zeros where there is no data.
+
+        Where the same is there already, and durably, nothing can tell that it was written once more.
+        """
         self._writes = number = self._writes + 1
         cache, unflushed, first = self.cache, self._unflushed, offset // SECTOR
         for index in indexes:
             content = bytes(data[index * SECTOR : (index + 1) * SECTOR]) if data else ZERO
             sector = first + index
-            cache[sector] = content
             versions = unflushed.get(sector)
+            if versions is None and cache.get(sector, ZERO) == content:
+                continue
+            cache[sector] = content
             if versions is None:
                 unflushed[sector] = [(number, content)]
             else:

@@ -40,6 +40,7 @@ class Host:
         moment = self.world.history.tick()
         for op in self.pending.values():
             op.ended = moment
+            self.world.observers.ended(op)
         self.pending.clear()
         if self.lost is not None:
             self.lost()

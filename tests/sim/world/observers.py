@@ -14,6 +14,9 @@ class Observers:
     def answered(self, op: HostOp) -> None:
         """A host was answered."""
 
+    def ended(self, op: HostOp) -> None:
+        """A host's connection was closed before it was answered."""
+
     def started(self, site: str) -> None:
         """A site's process started."""
 
@@ -52,6 +55,10 @@ class All(Observers):
     def answered(self, op: HostOp) -> None:
         for one in self.each:
             one.answered(op)
+
+    def ended(self, op: HostOp) -> None:
+        for one in self.each:
+            one.ended(op)
 
     def started(self, site: str) -> None:
         for one in self.each:
