@@ -248,7 +248,7 @@ async def test_an_attachment_keeps_production_where_it_is(world: World) -> None:
         ({"attachment": {}}, 400, "EVS.1002"),
         ({"attachment": {"volume_uuid": "x"}}, 400, "EVS.1002"),
         ({"attachment": {"volume_uuid": NOBODY}}, 404, "EVS.5404"),
-        ({"attachment": {"volume_uuid": NOBODY, "mode": "ro"}}, 400, "EVS.5400"),
+        ({"attachment": {"volume_uuid": NOBODY, "mode": "wo"}}, 400, "EVS.5400"),
         ({"attachment": {"volume_uuid": NOBODY, "instance_uuid": 1}}, 400, "EVS.5400"),
         ({"attachment": {"volume_uuid": NOBODY, "connector": []}}, 400, "EVS.5400"),
         ({"attachment": {"volume_uuid": NOBODY, "connector": {"ip": "::1"}}}, 400, "EVS.5400"),

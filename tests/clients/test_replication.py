@@ -1,9 +1,13 @@
 """`openstack replication …`: the published command with the plugin of this package, against a real controller."""
 
+import asyncio
+import errno
+
 import pytest
 from tests.clients.conftest import Openstack, Shell
 
 from bilocate.client.waiting import judge_in_step
+from bilocate.demo.nbd_client import NbdClient, NbdError
 
 GROUP = ("replication", "consistency", "group")
 NOBODY = "11111111-2222-4333-8444-555555555555"
@@ -70,6 +74,49 @@ def test_a_group_from_its_creation_to_its_end(shell: Shell, openstack: Openstack
     openstack.text(*GROUP, "remove", "replication", "--wait", "shop-2", *pairs)
     openstack.text(*GROUP, "delete", "--wait", "shop-2")
     assert openstack.json(*GROUP, "list") == []
+
+
+def test_a_read_only_volume_refuses_writes_at_both_sites(
+    shell: Shell, openstack: Openstack, pairs: list[str]
+) -> None:
+    client = shell.installation.client
+    volumes = [client.find_volume(f"data-{site}").id for site in ("az1", "az2")]
+    openstack.text("volume", "set", "--read-only", "data-az1")
+    assert openstack.json("volume", "show", "data-az2")["properties"] == {"readonly": "True"}
+    group = openstack.json(*GROUP, "create", "--name", "papers", "--wait", "data")["id"]
+    openstack.text(*GROUP, "sync", "--wait", "--timeout", "60", "papers")
+    assert write_error(shell, volumes[0]) == errno.EPERM
+    openstack.text(*GROUP, "failover", "--wait", "papers")
+    assert write_error(shell, volumes[1]) == errno.EPERM
+    openstack.text("volume", "set", "--read-write", "data-az2")
+    assert openstack.json("volume", "show", "data-az1")["properties"] == {}
+    assert write_error(shell, volumes[1]) is None
+    openstack.text(*GROUP, "reprotect", "--wait", "--timeout", "60", "papers")
+    openstack.text(*GROUP, "stop", "--wait", "papers")
+    openstack.text(*GROUP, "remove", "replication", "--wait", "papers", "data")
+    openstack.text(*GROUP, "delete", "--wait", group)
+
+
+def write_error(shell: Shell, volume_id: str) -> int | None:
+    """What a host that connects to the volume now is told when it writes: an error's number, or nothing."""
+    client = shell.installation.client
+
+    async def write(uri: str) -> int | None:
+        host = await NbdClient.connect(uri)
+        try:
+            await host.write(0, b"x" * 512)
+        except NbdError as refused:
+            return refused.errno
+        else:
+            return None
+        finally:
+            await host.close()
+
+    connection = client.connect_volume(volume_id, "shop-1")
+    try:
+        return asyncio.run(write(connection["data"]["uri"]))
+    finally:
+        client.disconnect_volume(volume_id, "shop-1")
 
 
 def test_what_the_api_refuses_and_what_is_not_there_is_told(openstack: Openstack, pairs: list[str]) -> None:

@@ -178,6 +178,7 @@ class FakeAgent:
         if wanted["revision"] < volume.revision:
             raise Refused(409, "older_revision")
         volume.revision, volume.exports = wanted["revision"], wanted["exports"]
+        volume.read_only_exports = wanted["read_only_exports"]
         volume.told_session = wanted["session_id"]
         if wanted["size_bytes"] > volume.size_bytes:
             if volume.session_id not in (None, wanted["session_id"]):

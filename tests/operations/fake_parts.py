@@ -25,6 +25,7 @@ class FakeVolume:
     source: str | None = None  # what it was adopted from
     revision: int = 0
     exports: list[Json] = field(default_factory=list)
+    read_only_exports: list[Json] = field(default_factory=list)
     told_session: str | None = None  # what the controller says carries it
     session_id: str | None = None  # what carries it here
     max_epoch: int = 0

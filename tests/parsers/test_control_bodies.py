@@ -32,6 +32,7 @@ VOLUME = {
     "create": True,
     "revision": 4,
     "exports": [{"name": "secret", "attachment_id": "a-1"}],
+    "read_only_exports": [{"name": "secret-2", "attachment_id": "a-2"}],
     "session_id": "s-1",
     "source": "/dev/sdx",
 }
@@ -84,7 +85,7 @@ def test_any_wanted_volume_is_understood_or_refused(content: Any) -> None:
     except MalformedBody:
         return
     assert max(wanted.size_bytes, wanted.revision) <= LEDGER_NUMBER_MAX
-    for name, attachment in wanted.exports:
+    for name, attachment, _ in wanted.exports:
         (name + attachment).encode()
     (wanted.source or "").encode()
 

@@ -91,7 +91,7 @@ def test_an_upgrade_from_the_first_release_keeps_what_there_is(database_url: str
             assert (kept.id, kept.export_name, kept.status) == ("a", "e", AttachmentStatus.ATTACHED)
             found = await db.get(Volume, "v")
             assert found is not None
-            assert (found.size_gib, found.tags) == (1, None)
+            assert (found.size_gib, found.tags, found.read_only) == (1, None, False)
             db.add_all(Attachment(volume_id="v", project_id="p", kind=kept.kind) for _ in range(2))
         await database.close()
 

@@ -15,7 +15,6 @@ from bilocate.api.identity.access import may_write
 from bilocate.api.lists import Listing, one_of, volume_page
 from bilocate.api.volumes import find_volume
 from bilocate.domain.errors_operations import NotFound, OperationError
-from bilocate.operations.exports import Connector
 from bilocate.store.models import Attachment, AttachmentKind, Volume
 
 OFFERED, COMPLETE_OFFERED = (3, 27), (3, 44)
@@ -34,10 +33,10 @@ LISTING = Listing(
 async def create(call: Call) -> Response:
     """POST: with a connector it is connected at once, without one it only keeps the volume."""
     call.require_version(OFFERED)
-    volume_id, instance, connector = wire.new_attachment(call.body)
+    volume_id, who, connector = wire.new_attachment(call.body)
     await find_volume(call, volume_id)
     attachments = call.parts.operations.attachments
-    row = await attachments.reserve(volume_id, Connector(instance_uuid=instance), call.project_id)
+    row = await attachments.reserve(volume_id, who, call.project_id)
     note(call.request, attachment_id=row.id, volume_id=volume_id)
     if connector is not None:
         try:

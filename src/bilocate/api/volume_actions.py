@@ -56,6 +56,13 @@ async def _set_bootable(call: Call, volume: Volume, value: Any) -> Response:
     return JSONResponse({})
 
 
+async def _set_read_only(call: Call, volume: Volume, value: Any) -> Response:
+    read_only = wire.new_read_only(value)
+    note(call.request, read_only=read_only)
+    await call.parts.operations.set_read_only(volume.id, read_only, project_id=call.project_id)
+    return Response(status_code=202)
+
+
 async def _reserve(call: Call, volume: Volume, value: Any) -> Response:
     await call.parts.operations.attachments.reserve_volume(volume.id, call.project_id)
     return Response(status_code=202)
@@ -96,6 +103,7 @@ ACTIONS: Mapping[str, Action] = {
     wire.DISCONNECT: disconnect,
     "os-extend": _extend,
     "os-set_bootable": _set_bootable,
+    "os-update_readonly_flag": _set_read_only,
     "os-unmanage": give_back,
     "os-reserve": _reserve,
     "os-unreserve": _unreserve,

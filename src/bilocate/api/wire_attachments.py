@@ -7,7 +7,8 @@ from typing import Any
 from bilocate.api import fields
 from bilocate.api.codes import BAD_ACTION, BAD_VOLUME_ID, malformed
 from bilocate.api.wire import Json, time
-from bilocate.api.wire_volumes import CONNECTOR_BYTES_MAX, connection
+from bilocate.api.wire_volumes import CONNECTOR_BYTES_MAX, attach_mode, connection
+from bilocate.operations.exports import Connector
 from bilocate.store.models import Attachment, AttachmentStatus
 
 ATTACHMENT_KEY, ATTACHMENTS_KEY = "attachment", "attachments"
@@ -41,16 +42,16 @@ def attachment(row: Attachment, address: tuple[str, int] | None) -> Json:
     }
 
 
-def new_attachment(body: Json) -> tuple[str, str | None, Json | None]:
-    """The volume, the server if there is one, and the host if it is known.
+def new_attachment(body: Json) -> tuple[str, Connector, Json | None]:
+    """The volume, the server if there is one with what it may do, and the host if it is known.
 
     :raises Problem: 400.
     """
     asked = fields.inner_object(body, ATTACHMENT_KEY)
     volume_id = fields.identifier("volume_uuid", asked.get("volume_uuid"), BAD_VOLUME_ID)
     instance = fields.text(asked, "instance_uuid", bytes_max=64)
-    _writable(asked)
-    return volume_id, instance, _connector(asked.get("connector"))
+    connector = Connector(instance_uuid=instance, mode=attach_mode("attachment", asked))
+    return volume_id, connector, _connector(asked.get("connector"))
 
 
 def attachment_update(body: Json) -> Json:
@@ -82,9 +83,3 @@ def _connector(value: Any) -> Json | None:
     fields.required_text(value, "host")
     fields.text(value, "mountpoint")
     return value
-
-
-def _writable(asked: Json) -> None:
-    mode = fields.text(asked, "mode")
-    if mode not in (None, "", "rw"):
-        raise malformed(f"mode {mode!r} is not offered: volumes are attached for reading and writing ('rw')")

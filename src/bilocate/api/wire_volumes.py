@@ -13,7 +13,14 @@ from bilocate.api.wire import Json, failure_message, time
 from bilocate.domain.volume_states import VolumeStatus
 from bilocate.operations.exports import Connector
 from bilocate.operations.quotas import Resource
-from bilocate.store.models import Attachment, AttachmentKind, AttachmentStatus, Volume
+from bilocate.store.models import (
+    READ_ONLY,
+    READ_WRITE,
+    Attachment,
+    AttachmentKind,
+    AttachmentStatus,
+    Volume,
+)
 
 VOLUME_KEY, VOLUMES_KEY = "volume", "volumes"
 AGENT = "bilocate-site"  # the name of the program, where services are listed
@@ -29,7 +36,7 @@ CONNECT, DISCONNECT = "os-initialize_connection", "os-terminate_connection"
 SOURCE_BYTES_MAX = 4096  # a path
 VOLUME_ACTIONS_NOT_YET = frozenset(
     {
-        "os-update_readonly_flag", "os-retype", "os-reset_status",
+        "os-retype", "os-reset_status",
         "os-force_delete", "os-force_detach", "os-set_image_metadata", "os-unset_image_metadata",
         "os-show_image_metadata", "os-volume_upload_image", "os-migrate_volume", "revert",
     }
@@ -60,6 +67,11 @@ def new_volume(row: Volume, base_url: str) -> Json:
 
 def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Json:
     """A volume with all that is told of it. No attachment's secret is."""
+    attached = [
+        each
+        for each in attachments
+        if each.kind is AttachmentKind.ATTACHMENT and each.status is AttachmentStatus.ATTACHED
+    ]
     return {
         **volume_summary(row, base_url),
         "description": row.description,
@@ -70,13 +82,12 @@ def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Jso
         "bootable": "true" if row.bootable else "false",
         "multiattach": row.multiattach,
         "encrypted": False,
-        "metadata": {str(key): str(value) for key, value in row.user_metadata.items()},
+        "metadata": {
+            **{str(key): str(value) for key, value in row.user_metadata.items()},
+            **_read_only(row, attached),
+        },
         # Those whose hosts have attached, as clients expect; all are in the list of attachments.
-        "attachments": [
-            _attachment(each)
-            for each in attachments
-            if each.kind is AttachmentKind.ATTACHMENT and each.status is AttachmentStatus.ATTACHED
-        ],
+        "attachments": [_attachment(each) for each in attached],
         "bilocate:connections": [
             _connection(each) for each in attachments if each.kind is AttachmentKind.CONNECTION
         ],
@@ -93,6 +104,14 @@ def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Jso
         **({} if row.source is None else {"bilocate:adopted_from": row.source}),
         **failure_message(row.failure_message),
     }
+
+
+def _read_only(row: Volume, attached: Sequence[Attachment]) -> dict[str, str]:
+    """Block storage tells it among the metadata: what its owner calls so himself gives way."""
+    told = {"readonly": "True"} if row.read_only else {}
+    if any(each.mode == READ_ONLY for each in attached):
+        told["attached_mode"] = READ_ONLY
+    return told
 
 
 def tagged_volume(row: Volume, tags: Mapping[str, str]) -> Json:
@@ -153,7 +172,7 @@ def connection(row: Attachment, host: str, port: int) -> Json:
         "attachment_id": row.id,
         "access_mode": row.mode,
         "encrypted": False,
-        "discard": True,
+        "discard": row.mode != READ_ONLY,
     }
     return {"connection_info": {"driver_volume_type": "nbd", "data": data}}
 
@@ -299,6 +318,17 @@ def new_size(value: Any) -> int:
     return fields.size_gib("new_size", _inner("os-extend", value).get("new_size"))
 
 
+def new_read_only(value: Any) -> bool:
+    """Whether hosts may only read.
+
+    :raises Problem: 400.
+    """
+    asked = _inner("os-update_readonly_flag", value)
+    if asked.get("readonly") is None:
+        raise malformed("os-update_readonly_flag must hold readonly: true or false", BAD_ACTION)
+    return fields.boolean(asked, "readonly")
+
+
 def new_bootable(value: Any) -> bool:
     """Whether there is something to start from on the volume, as its owner says.
 
@@ -319,10 +349,19 @@ def attach_request(value: Any) -> Connector:
     instance, host = fields.text(asked, "instance_uuid", bytes_max=64), fields.text(asked, "host_name")
     if not instance and not host:
         raise malformed("os-attach must say who has attached: instance_uuid or host_name", BAD_ACTION)
-    mode = fields.text(asked, "mode") or "rw"
-    if mode not in ("rw", "ro"):
-        raise malformed(f"os-attach: mode {mode!r} must be 'rw' or 'ro'", BAD_ACTION)
+    mode = attach_mode("os-attach", asked, BAD_ACTION)
     return Connector(instance or None, host or None, fields.text(asked, "mountpoint"), mode)
+
+
+def attach_mode(where: str, asked: Json, code: str | None = None) -> str | None:
+    """What a host is to be able to do; None: what the volume allows.
+
+    :raises Problem: 400.
+    """
+    mode = fields.text(asked, "mode") or None
+    if mode not in (None, READ_WRITE, READ_ONLY):
+        raise malformed(f"{where}: mode {mode!r} must be 'rw' or 'ro'", code)
+    return mode
 
 
 def detach_request(value: Any) -> str | None:

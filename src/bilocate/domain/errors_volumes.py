@@ -123,6 +123,36 @@ class ManyAttachments(Conflict):
         )
 
 
+class OnlyRead(Invalid):
+    """A host is to write to a read-only volume."""
+
+    def __init__(self, volume_id: str) -> None:
+        super().__init__(
+            f"volume {volume_id} is read-only: attach it with the mode 'ro', or take its flag back first "
+            "(os-update_readonly_flag)"
+        )
+
+
+class FlagWhileAttached(Conflict):
+    """Whether hosts may write is not changed under those that are there."""
+
+    def __init__(self, volume_id: str, host: str | None) -> None:
+        whose = f" of host {host}" if host else ""
+        super().__init__(
+            f"volume {volume_id} has an attachment or a connection{whose}, which keeps what it was told: end it, "
+            "then change the flag"
+        )
+
+
+class PairJustMade(Conflict):
+    """A volume was paired in the moment in which it was to be changed alone."""
+
+    def __init__(self, volume_id: str, pair_id: str) -> None:
+        super().__init__(
+            f"volume {volume_id} has just become one of pair {pair_id}: repeat the call, which is for both now"
+        )
+
+
 class AttachmentNotReady(Conflict):
     """An attachment's status does not allow what is asked."""
 

@@ -13,7 +13,7 @@ from bilocate.domain.errors_operations import NotFound, OperationError, WrongSta
 from bilocate.domain.errors_volumes import AttachedAlready, AttachmentNotReady, ManyAttachments
 from bilocate.domain.volume_states import VOLUME, VolumeEvent, VolumeStatus
 from bilocate.operations.context import Context
-from bilocate.operations.exports import Connector, new_export_name, require_production
+from bilocate.operations.exports import Connector, allowed_mode, new_export_name, require_production
 from bilocate.operations.verbs._shared import live_attachments, require_status
 from bilocate.store.columns import db_now
 from bilocate.store.models import Attachment, AttachmentKind, AttachmentStatus, Volume
@@ -199,7 +199,7 @@ def _new(volume: Volume, connector: Connector, status: AttachmentStatus) -> Atta
         instance_uuid=connector.instance_uuid,
         host=connector.host,
         mountpoint=connector.mountpoint,
-        mode=connector.mode,
+        mode=allowed_mode(volume, connector.mode),
         connector=connector.properties,
         status=status,
     )

@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bilocate.domain.errors_operations import NotFound, OperationError, SecondaryNotServed, WrongStatus
+from bilocate.domain.errors_volumes import OnlyRead
 from bilocate.domain.volume_states import VolumeStatus
 from bilocate.operations.context import Context
 from bilocate.store.columns import db_now
-from bilocate.store.models import Attachment, AttachmentKind, Pair, Session, Volume
+from bilocate.store.models import READ_ONLY, READ_WRITE, Attachment, AttachmentKind, Pair, Session, Volume
 from bilocate.store.transitions import lock
 
 # 256 bits: nobody finds an export by trying.
@@ -36,7 +37,7 @@ class Connector:
     instance_uuid: str | None = None
     host: str | None = None
     mountpoint: str | None = None
-    mode: str = "rw"
+    mode: str | None = None  # None: what the volume allows
     properties: dict[str, Any] = field(default_factory=dict)
 
 
@@ -60,7 +61,7 @@ async def open_export(
             instance_uuid=connector.instance_uuid,
             host=connector.host,
             mountpoint=connector.mountpoint,
-            mode=connector.mode,
+            mode=allowed_mode(volume, connector.mode),
             connector=connector.properties,
             attached_at=db_now(),  # the database's clock
         )
@@ -88,6 +89,16 @@ async def close_export(context: Context, attachment_id: str, project_id: str | N
     except OperationError:
         if volume is not None:
             context.reconciler.kick(volume.site)
+
+
+def allowed_mode(volume: Volume, asked: str | None) -> str:
+    """What a host may do with the volume, if it is to do what is asked.
+
+    :raises OnlyRead: it is to write, and the volume is read-only.
+    """
+    if volume.read_only and asked == READ_WRITE:
+        raise OnlyRead(volume.id)
+    return asked or (READ_ONLY if volume.read_only else READ_WRITE)
 
 
 async def _require_served(db: AsyncSession, volume: Volume) -> None:

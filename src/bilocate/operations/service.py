@@ -30,6 +30,7 @@ from bilocate.operations.exports import Connector, close_export, open_export
 from bilocate.operations.injection import Injection
 from bilocate.operations.journal import Journal
 from bilocate.operations.observer import Observer
+from bilocate.operations.read_only import set_read_only
 from bilocate.operations.reconcile import Reconciler
 from bilocate.operations.runner import Runner
 from bilocate.operations.settings import Settings
@@ -210,6 +211,14 @@ class Operations:
         :raises NotFound: there is no such attachment.
         """
         await close_export(self.context, attachment_id, project_id)
+
+    async def set_read_only(self, volume_id: str, read_only: bool, *, project_id: str | None) -> None:
+        """Whether hosts that attach from now on may only read; of a pair, at both sites.
+
+        :raises NotFound, WrongStatus, FlagWhileAttached, SecondaryNotServed, PairJustMade: it can't be changed now.
+        :raises OutOfReach, AgentRefused: the site does not answer. Nothing was changed.
+        """
+        await set_read_only(self.context, volume_id, read_only, project_id)
 
     async def observe(self, session_ids: Iterable[str], seconds: float) -> dict[str, Observed]:
         """What is true now of each session (`pair.session_id`, or the group's id), as far as the sites told until

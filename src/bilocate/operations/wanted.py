@@ -5,7 +5,7 @@ from typing import Any
 
 from bilocate.domain.geometry import GIB
 from bilocate.operations.settings import SiteAddress
-from bilocate.store.models import Attachment, Pair, Session, Volume
+from bilocate.store.models import READ_ONLY, Attachment, Pair, Session, Volume
 
 Json = dict[str, Any]
 
@@ -19,13 +19,16 @@ def wanted_volume(
     `session_id` names the session that carries it: an agent that has lost its ledger serves no such volume
     as a plain one before it has been put that session (rule 17).
     """
-    named = [a for a in live if served and a.export_name is not None]
-    exports = [{"name": a.export_name, "attachment_id": a.id} for a in named]
+    named = sorted((a for a in live if served and a.export_name is not None), key=lambda a: a.id)
+    exports: dict[bool, list[Json]] = {False: [], True: []}
+    for a in named:
+        exports[a.mode == READ_ONLY].append({"name": a.export_name, "attachment_id": a.id})
     return {
         "size_bytes": volume.size_gib * GIB,
         "create": not volume.made,
         "revision": volume.wanted_revision,
-        "exports": sorted(exports, key=lambda export: export["attachment_id"]),
+        "exports": exports[False],
+        "read_only_exports": exports[True],
         "session_id": session_id,
         "source": volume.source,
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from bilocate.site.errors import MalformedBody
+from bilocate.site.wish import READ_ONLY, WRITABLE, WantedExport
 
 # Ids become file names and parts of log lines.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -17,7 +18,7 @@ _SIZE_BYTES_MAX = 1 << 60  # beyond any file system; offsets stay within 63 bits
 
 @dataclass(frozen=True, slots=True)
 class WantedVolume:
-    """What the controller wants of a volume. `exports`: (name, attachment id).
+    """What the controller wants of a volume. `exports`: (name, attachment id, whether its host may only read).
 
     `in_no_session`: the controller says so; a body without `session_id` says nothing. `source`: the path of the
     device or file that it was adopted from.
@@ -26,7 +27,7 @@ class WantedVolume:
     size_bytes: int
     create: bool
     revision: int
-    exports: tuple[tuple[str, str], ...]
+    exports: tuple[WantedExport, ...]
     session_id: str | None
     in_no_session: bool
     source: str | None = None
@@ -34,11 +35,11 @@ class WantedVolume:
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> "WantedVolume":
         """:raises MalformedBody: naming what is wrong, and never an export's name."""
-        exports = body.get("exports")
-        if not isinstance(exports, list) or len(exports) > _EXPORTS_MAX:
-            raise MalformedBody(f"exports must be a list of at most {_EXPORTS_MAX}")
-        pairs = tuple(_export(export) for export in exports)
-        if len({name for name, _ in pairs}) < len(pairs):
+        # Those of the second kind have a list of their own: an agent that does not know it serves them to nobody.
+        exports = _exports(body, WRITABLE)
+        if READ_ONLY in body:
+            exports += _exports(body, READ_ONLY)
+        if len({name for name, _, _ in exports}) < len(exports):
             raise MalformedBody("an export name is there twice")
         session_id = body.get("session_id")
         size_bytes = whole(body, "size_bytes")
@@ -50,7 +51,7 @@ class WantedVolume:
             size_bytes=size_bytes,
             create=body["create"],
             revision=whole(body, "revision"),
-            exports=pairs,
+            exports=exports,
             session_id=None if session_id is None else checked_id(session_id),
             in_no_session="session_id" in body and session_id is None,
             source=None if body.get("source") is None else checked_source(body),
@@ -87,6 +88,13 @@ def whole(body: dict[str, Any], name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _NUMBER_MAX:
         raise MalformedBody(f"{name} must be a whole number from 0 to {_NUMBER_MAX}")
     return value
+
+
+def _exports(body: dict[str, Any], key: str) -> tuple[WantedExport, ...]:
+    exports = body.get(key)
+    if not isinstance(exports, list) or len(exports) > _EXPORTS_MAX:
+        raise MalformedBody(f"{key} must be a list of at most {_EXPORTS_MAX}")
+    return tuple((*_export(export), key == READ_ONLY) for export in exports)
 
 
 def _export(export: object) -> tuple[str, str]:

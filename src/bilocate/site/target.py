@@ -27,6 +27,10 @@ class BlockTarget(Protocol):
         """Its present size; it may grow."""
 
     @property
+    def read_only(self) -> bool:
+        """Whether hosts may only read. It does not change while a connection lasts."""
+
+    @property
     def min_block_bytes(self) -> int:
         """Told to hosts; smaller or unaligned requests are taken as well."""
 

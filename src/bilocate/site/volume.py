@@ -10,6 +10,7 @@ from bilocate.site.disks import Disk, DiskTarget
 from bilocate.site.figures import SAMPLED_MASK, Latencies
 from bilocate.site.target import Allocation, HostConnection
 from bilocate.site.waiting import WaitingRoom
+from bilocate.site.wish import WantedExport
 
 _WRITE = Op.WRITE
 
@@ -33,11 +34,12 @@ class Carrier(Protocol):
 class Export:
     """One attachment's way to a volume: what the NBD server serves under one export name."""
 
-    __slots__ = ("attachment_id", "connections", "submitted", "volume")
+    __slots__ = ("attachment_id", "connections", "read_only", "submitted", "volume")
 
-    def __init__(self, volume: "SiteVolume", attachment_id: str) -> None:
+    def __init__(self, volume: "SiteVolume", attachment_id: str, read_only: bool = False) -> None:
         self.volume = volume
         self.attachment_id = attachment_id
+        self.read_only = read_only  # its host may only read
         self.connections: set[HostConnection] = set()
         self.submitted = 0
 
@@ -207,15 +209,20 @@ class SiteVolume:
         for connection in list(self.connections):
             connection.disconnect(reason)
 
-    def put_exports(self, wanted: Iterable[tuple[str, str]]) -> None:
-        """These (name, attachment) and no others; hosts connected by one that is gone are disconnected."""
+    @property
+    def wanted_exports(self) -> list[WantedExport]:
+        """Its exports as they were wanted."""
+        return [(name, each.attachment_id, each.read_only) for name, each in self.exports.items()]
+
+    def put_exports(self, wanted: Iterable[WantedExport]) -> None:
+        """These (name, attachment, read only) and no others; hosts connected by one that is gone are disconnected."""
         kept: dict[str, Export] = {}
-        for name, attachment_id in wanted:
+        for name, attachment_id, read_only in wanted:
             known = self.exports.pop(name, None)
-            if known is not None and known.attachment_id != attachment_id:
+            if known is not None and (known.attachment_id, known.read_only) != (attachment_id, read_only):
                 known.disconnect("the attachment has ended")
                 known = None
-            kept[name] = known or Export(self, attachment_id)
+            kept[name] = known or Export(self, attachment_id, read_only)
         for gone in self.exports.values():
             gone.disconnect("the attachment has ended")
         self.exports = kept

@@ -34,6 +34,7 @@ from bilocate.site.errors import (
 )
 from bilocate.site.ledger import Ledger, LedgerState
 from bilocate.site.volume import Export, SiteVolume
+from bilocate.site.wish import WantedExport, exports_of_wish, exports_to_wish
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +82,7 @@ class Volumes:
             volume.awaits_session = bool(wish.get("awaits_session", False))
             volume.exports_revision = int(wish.get("revision", -1))
             volume.refused = set(json.loads(state.items.get(_REFUSED + volume.volume_id, "[]")))
-            self._put_exports(volume, [(name, attachment) for name, attachment in wish.get("exports", [])])
+            self._put_exports(volume, exports_of_wish(wish))
 
     def serve_bare_ones(self) -> None:
         """After the sessions have taken theirs: the others are served from their disks."""
@@ -107,7 +108,7 @@ class Volumes:
         volume = self._volumes.get(volume_id)
         if volume is not None and wanted.revision < volume.exports_revision:
             raise OlderRevision(volume_id, wanted.revision, volume.exports_revision)
-        for name, _ in wanted.exports:
+        for name, _, _ in wanted.exports:
             taken = self._exports.get(name)
             if taken is not None and taken.volume is not volume:
                 raise ExportTaken(volume_id, taken.volume.volume_id)
@@ -334,7 +335,7 @@ class Volumes:
         if code:
             raise VolumeUnusable(volume_id, f"its disk can't be flushed: errno {code}")
 
-    def _put_exports(self, volume: SiteVolume, wanted: Iterable[tuple[str, str]]) -> None:
+    def _put_exports(self, volume: SiteVolume, wanted: Iterable[WantedExport]) -> None:
         for name in volume.exports:
             del self._exports[name]
         volume.put_exports(wanted)
@@ -342,14 +343,9 @@ class Volumes:
 
     def _wish(self, volume: SiteVolume, wanted: WantedVolume | None = None) -> PutSiteItem:
         """What the ledger keeps of the controller's wish, `wanted` or the one in force."""
-        exports = (
-            wanted.exports
-            if wanted is not None
-            else [(name, export.attachment_id) for name, export in volume.exports.items()]
-        )
         wish = {
             "revision": volume.exports_revision if wanted is None else wanted.revision,
-            "exports": exports,
+            **exports_to_wish(volume.wanted_exports if wanted is None else wanted.exports),
             "awaits_session": volume.awaits_session,
             "source": volume.source,
         }

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, DateTime, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, ForeignKey, Index, Integer, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bilocate.domain.arbiter import Row, RowState
@@ -47,6 +47,8 @@ class Volume(Stamped, Base):
     status: Mapped[VolumeStatus] = mapped_column(EnumColumn(VolumeStatus), default=VolumeStatus.CREATING)
     bootable: Mapped[bool] = mapped_column(Boolean, default=False)
     multiattach: Mapped[bool] = mapped_column(Boolean, default=False)
+    # Hosts that attach from now on may only read. Both volumes of a pair say the same.
+    read_only: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     user_metadata: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     tags: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))  # EVS's, none: none yet
     user_id: Mapped[str | None] = mapped_column(String(64))
@@ -61,6 +63,10 @@ class Volume(Stamped, Base):
     operation_id: Mapped[str | None] = mapped_column(String(36))
     failure: Mapped[Failure | None] = mapped_column(EnumColumn(Failure))
     failure_message: Mapped[str | None] = mapped_column(Text)
+
+
+# What an attachment's host may do: its `mode`.
+READ_WRITE, READ_ONLY = "rw", "ro"
 
 
 class AttachmentKind(Enum):
@@ -94,7 +100,7 @@ class Attachment(Stamped, Base):
     instance_uuid: Mapped[str | None] = mapped_column(String(64))
     host: Mapped[str | None] = mapped_column(String(255))
     mountpoint: Mapped[str | None] = mapped_column(String(255))
-    mode: Mapped[str] = mapped_column(String(8), default="rw")
+    mode: Mapped[str] = mapped_column(String(8), default=READ_WRITE)
     connector: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     status: Mapped[AttachmentStatus] = mapped_column(
         EnumColumn(AttachmentStatus), default=AttachmentStatus.ATTACHED

@@ -57,6 +57,12 @@ MALFORMED_VOLUMES: list[dict[str, Any]] = [
     {"exports": [{"name": "x", "attachment_id": "../a"}]},
     {"exports": [{"name": "x", "attachment_id": "a"}, {"name": "x", "attachment_id": "b"}]},
     {"exports": [{"name": "x", "attachment_id": "a"}] * 2000},
+    {"read_only_exports": None},
+    {"read_only_exports": [{"name": "x", "attachment_id": "../a"}]},
+    {
+        "exports": [{"name": "x", "attachment_id": "a"}],
+        "read_only_exports": [{"name": "x", "attachment_id": "b"}],
+    },
     {"session_id": 7},
     {"session_id": ""},
 ]

@@ -1,6 +1,7 @@
 """Volumes at one agent: made, exported, restarted, lost and deleted over the control endpoint."""
 
 import asyncio
+import errno
 import stat
 from dataclasses import replace
 from struct import pack, unpack
@@ -97,6 +98,30 @@ async def test_a_restart_keeps_volumes_exports_and_data(az1: Site, controller: C
     assert after["instance"] != before["instance"]
     assert after["boot_id"] == "boot-1"
     assert not after["announced"]
+
+
+async def test_hosts_of_a_read_only_export_only_read_also_after_a_restart(az1: Site) -> None:
+    reading = [{"name": "reader", "attachment_id": "att-reader"}]
+    await az1.put_volume("vol", ("writer",), read_only_exports=reading)
+    writer = await az1.connect("writer")
+    await writer.write(0, b"kept")
+    await writer.close()
+    for _ in range(2):
+        reader = await az1.connect("reader")
+        assert await reader.read(0, 4) == b"kept"
+        with pytest.raises(NbdError) as refused:
+            await reader.write(0, b"lost")
+        assert refused.value.errno == errno.EPERM
+        await reader.flush()
+        await reader.close()
+        await az1.restart()
+    reader = await az1.connect("reader")
+    await az1.put_volume("vol", ("reader",), revision=2)  # what it may do is another connection's
+    with pytest.raises(NbdGone):
+        await reader.read(0, 4)
+    writer = await az1.connect("reader")
+    await writer.write(0, b"more")
+    await writer.close()
 
 
 async def test_a_deleted_volume_is_gone_and_may_be_deleted_again(az1: Site) -> None:

@@ -197,8 +197,9 @@ class Site:
         revision: int = 1,
         session_id: str | None = None,
         size_bytes: int = 8 * MIB,
+        **more: object,
     ) -> Json:
-        body = volume_body(exports, create, revision, session_id, size_bytes)
+        body = {**volume_body(exports, create, revision, session_id, size_bytes), **more}
         return await self.ask("PUT", f"/v1/volumes/{volume_id}", body)
 
     async def put_session(self, session_id: str, body: Json) -> Json:

@@ -14,6 +14,7 @@ class MemoryTarget:
 
     def __init__(self, size_bytes: int = 1024 * 1024) -> None:
         self.size_bytes = size_bytes
+        self.read_only = False
         self.min_block_bytes = 1
         self.preferred_block_bytes = 4096
         self.data = bytearray(size_bytes)

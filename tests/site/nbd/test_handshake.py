@@ -225,3 +225,12 @@ def test_any_bytes_are_answered_or_end_it_however_they_are_cut(pieces: list[byte
     cut = conversation([FLAGS, *(bytes([byte]) for byte in b"".join(pieces))])
     assert cut[0] == whole[0]
     assert type(cut[1]) is type(whole[1])
+
+
+def test_a_read_only_export_offers_nothing_that_writes() -> None:
+    target = MemoryTarget()
+    target.read_only = True
+    handshake = Handshake(OneExport(target), Limits())
+    handshake.receive(memoryview(FLAGS))
+    _, reply = handshake.receive(memoryview(option(raw.OPT_GO, raw.go_data())))
+    assert replied(7, INFO, pack(">HQH", 0, 1024 * 1024, 0b101_0000_1111)) in reply

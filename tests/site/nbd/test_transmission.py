@@ -366,3 +366,23 @@ def test_the_socket_of_a_dead_process_is_replaced_and_its_mode_is_private(
     stale.close()
     with Client(serve()).go() as client:
         assert client.do(raw.write(0, b"a")).errno == 0
+
+
+def test_a_read_only_export_says_so_and_refuses_whatever_writes(
+    server: RunningServer, target: MemoryTarget
+) -> None:
+    target.read_only = True
+    long = bytes(300 * 1024)
+    with Client(server).go() as client:
+        for change in (
+            raw.write(0, b"a"),
+            raw.write(0, b""),
+            raw.write(0, long),
+            raw.write(SIZE, b"a"),
+            raw.request(raw.TRIM, 0, 512),
+            raw.request(raw.WRITE_ZEROES, 0, 512),
+        ):
+            assert client.do(change).errno == errno.EPERM
+        assert client.do(raw.request(raw.FLUSH)).errno == 0
+        assert client.do(raw.request(raw.READ, 0, 4)).data == bytes(4)
+    assert {op for op, *_ in target.seen} <= {Op.READ, Op.FLUSH}

@@ -47,7 +47,7 @@ _NEW = asked(
     {
         "volume_uuid": ID,
         "instance_uuid": maybe_text(64),
-        "mode": or_null(words(("", "rw"))),
+        "mode": or_null(words(("", "rw", "ro"))),
         "connector": {"anyOf": [NULL, EMPTY, _CONNECTOR]},
     },
     ["volume_uuid"],

@@ -51,7 +51,7 @@ _WAY_IN = {
     "attachment_id": ID,
     "access_mode": words(("rw", "ro")),
     "encrypted": constant(False),
-    "discard": constant(True),
+    "discard": BOOLEAN,
 }
 
 SCHEMAS: dict[str, Json] = {
@@ -142,6 +142,7 @@ _ACTION = one_action(
         wire.DISCONNECT: _WITH_CONNECTOR,
         "os-extend": asked({"new_size": SIZE}, ["new_size"]),
         "os-set_bootable": asked({"bootable": BOOLEAN}, ["bootable"]),
+        "os-update_readonly_flag": asked({"readonly": BOOLEAN}, ["readonly"]),
         "os-unmanage": _ANYTHING,
         "os-reserve": _ANYTHING,
         "os-unreserve": _ANYTHING,

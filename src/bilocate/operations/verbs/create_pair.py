@@ -168,5 +168,12 @@ async def _push(run: Run[Args]) -> Json | None:
 
 
 async def _finish(run: Run[Args], db: AsyncSession) -> Json | None:
-    move_pair(await lock(db, Pair, run.target_id), PairEvent.CREATE_DONE)
+    pair = await lock(db, Pair, run.target_id)
+    rows = {
+        each: await lock(db, Volume, each) for each in sorted((pair.first_volume_id, pair.second_volume_id))
+    }
+    production = rows[pair.volume_at(pair.priority_site)]
+    # What hosts may do with production they may do at the other site, should it be there one day.
+    rows[pair.volume_at(pair.secondary_site)].read_only = production.read_only
+    move_pair(pair, PairEvent.CREATE_DONE)
     return None

@@ -33,6 +33,10 @@ class DiskTarget:
         self._when_idle: list[Callable[[], None]] = []
 
     @property
+    def read_only(self) -> bool:
+        return False
+
+    @property
     def size_bytes(self) -> int:
         """The disk's present size: it may have grown."""
         return self.disk.size_bytes

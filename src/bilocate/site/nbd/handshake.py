@@ -91,13 +91,14 @@ class Handshake:
             nbd.HAS_FLAGS
             | nbd.SEND_FLUSH
             | nbd.SEND_FUA
-            | nbd.SEND_TRIM
-            | nbd.SEND_WRITE_ZEROES
             | nbd.SEND_CACHE
             | nbd.CAN_MULTI_CONN  # a flush covers all connections (rule 8)
         )
         if self._structured:
             flags |= nbd.SEND_DF
+        if target.read_only:
+            return flags | nbd.READ_ONLY
+        flags |= nbd.SEND_TRIM | nbd.SEND_WRITE_ZEROES
         if target.zeroes_fast(keep_allocated=False):
             flags |= nbd.SEND_FAST_ZERO
         return flags

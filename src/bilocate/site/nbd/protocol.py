@@ -28,6 +28,7 @@ FLAG_NO_ZEROES = 2
 
 # Transmission flags.
 HAS_FLAGS = 1 << 0
+READ_ONLY = 1 << 1
 SEND_FLUSH = 1 << 2
 SEND_FUA = 1 << 3
 SEND_TRIM = 1 << 5

@@ -141,7 +141,9 @@ class Transmission(asyncio.BufferedProtocol):
     def _take_requests(self) -> None:
         """Parse and submit all whole requests in the buffer, up to the bounds."""
         view, buffer, done, batch = self._view, self._buffer, self._done, self._batch
-        unpack, size_bytes = nbd.REQUEST.unpack_from, self._target.size_bytes
+        unpack = nbd.REQUEST.unpack_from
+        # Where nothing may be written, every write goes the way of those that are refused.
+        writable_bytes = 0 if self._target.read_only else self._target.size_bytes
         in_flight_max = self._limits.in_flight_max
         start, end = self._start, self._end
         while end - start >= _HEADER_BYTES and not self._closed:
@@ -158,7 +160,7 @@ class Transmission(asyncio.BufferedProtocol):
                 if end - payload < length:
                     break
                 start = payload + length
-                if flags & ~nbd.CMD_FLAG_FUA or offset + length > size_bytes or length == 0:
+                if flags & ~nbd.CMD_FLAG_FUA or offset + length > writable_bytes or length == 0:
                     self._refuse(kind, flags, cookie, offset, length)
                     continue
                 batch.append(

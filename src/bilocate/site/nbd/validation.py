@@ -14,6 +14,7 @@ _ALLOWED_FLAGS = {
     nbd.CMD_WRITE_ZEROES: nbd.CMD_FLAG_FUA | nbd.CMD_FLAG_NO_HOLE | nbd.CMD_FLAG_FAST_ZERO,
     nbd.CMD_BLOCK_STATUS: nbd.CMD_FLAG_FUA | nbd.CMD_FLAG_REQ_ONE,
 }
+_CHANGING = frozenset({nbd.CMD_WRITE, nbd.CMD_TRIM, nbd.CMD_WRITE_ZEROES})
 
 
 def fault_of(
@@ -32,6 +33,8 @@ def fault_of(
     allowed = _ALLOWED_FLAGS.get(kind)
     if allowed is None or flags & ~allowed:
         return errno.EINVAL
+    if target.read_only and kind in _CHANGING:
+        return errno.EPERM
     if kind == nbd.CMD_FLUSH:
         return None
     if offset + length > target.size_bytes:
