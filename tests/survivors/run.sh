@@ -1,6 +1,7 @@
 #!/bin/sh
 # Mutants of the pure floors, made by a program, in a copy of the tree: who survives the tests? Some minutes.
 # The list with its reasons is in docs/proof-survivors.md. PYTHON: which Python to use.
+# MODULE: only the module of this name ("write_path"); without it all of mutmut.toml, which takes hours.
 set -eu
 cd "$(dirname "$0")/../.."
 place=build/survivors
@@ -13,8 +14,11 @@ fi
 rm -rf "$place/tree"
 mkdir -p "$place/tree"
 cp -R src tests "$place/tree"
-cat pyproject.toml tests/survivors/mutmut.toml > "$place/tree/pyproject.toml"
+# With MODULE, the other lines of source_paths go.
+sed "\\,src/bilocate/.*/,{\\,/${MODULE:-[a-z_]*}\\.py\",!d}" tests/survivors/mutmut.toml |
+    cat pyproject.toml - > "$place/tree/pyproject.toml"
+grep -q src/bilocate/.*\\.py "$place/tree/pyproject.toml" || { echo "$MODULE is not in tests/survivors/mutmut.toml" >&2; exit 1; }
 python="$PWD/$place/venv/bin/python"
 cd "$place/tree"
-PYTHONPATH="$PWD/src:$PWD" "$python" -m mutmut run > ../log 2>&1 || { tail -n 20 ../log >&2; exit 1; }
+PYTHONPATH="$PWD/src:$PWD" "$python" -m mutmut run --max-children "${CHILDREN:-1}" > ../log 2>&1 || { tail -n 20 ../log >&2; exit 1; }
 PYTHONPATH="$PWD/src:$PWD" "$python" -m mutmut results

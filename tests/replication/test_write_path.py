@@ -1,0 +1,239 @@
+"""The primary's write path by itself: what it sends, what it counts, what it gives up."""
+
+import errno
+from itertools import count
+
+import pytest
+from tests.replication.scene import Scene, in_step
+from tests.sim.world.disk import SECTOR, Failure
+from tests.sim.world.scheduler import Kind
+from tests.sim.world.world import A, B
+
+from bilocate.domain.geometry import CHUNK_BYTES, EXTENT_BYTES
+from bilocate.replication.frames import HEADER, KEEP_ALLOCATED
+from bilocate.replication.frames import Kind as FrameKind
+from bilocate.replication.marks import Marks
+from bilocate.replication.records import VolumeRecord
+from bilocate.replication.requests import Op, Request
+from bilocate.replication.write_path import WritePath
+
+
+class Ports:
+    """A disk that answers at once or, while it is `slow`, when the test says so; frames that only pile up."""
+
+    def __init__(self) -> None:
+        self.slow = False
+        self.at_disk: list[Request] = []
+        self.sent: list[tuple[int, ...]] = []
+
+    def write(self, request: Request) -> int | None:
+        self.at_disk.append(request)
+        return None if self.slow else 0
+
+    read = write
+
+    def send(self, header: bytes, payload: bytes = b"") -> None:
+        self.sent.append(HEADER.unpack(header))
+
+    def commit(self, changes: object, token: int) -> None:
+        """Durable when the test says so."""
+
+
+class Path:
+    """The path of a session of two volumes: open, linked, the first extents' intents durable."""
+
+    def __init__(self) -> None:
+        self.ports = Ports()
+        self.marks = [Marks(VolumeRecord(name, 4 * EXTENT_BYTES)) for name in "vw"]
+        for marks in self.marks:
+            marks.record.intents.add(0)
+        self.flushes: list[Request] = []
+        self.failed: list[Request] = []
+        tokens = count(1)
+        self.path = WritePath(
+            self.ports,  # type: ignore[arg-type]
+            self.marks,
+            lambda: next(tokens),
+            self.flushes.append,
+            self.failed.append,
+        )
+        self.path.open = True
+        self.path.link()
+        self.answers: list[tuple[Request, int]] = []
+
+    def ask(self, op: Op, offset: int, length: int = SECTOR, volume: int = 0, keep: bool = False) -> Request:
+        """A host's request, submitted."""
+        data = b"x" * length if op is Op.WRITE else b""
+        request = Request(op, offset, length, self._answered, data, keep_allocated=keep)
+        request.volume = volume
+        self.path.submit(request)
+        return request
+
+    def _answered(self, request: Request, error: int) -> None:
+        self.answers.append((request, error))
+
+    @property
+    def answered(self) -> list[Request]:
+        """In order."""
+        return [request for request, _ in self.answers]
+
+
+def test_frames_of_writes_and_zeroings_say_where_and_which() -> None:
+    path = Path()
+    path.ask(Op.WRITE, 3 * SECTOR, 2 * SECTOR, volume=1)
+    path.ask(Op.ZERO, CHUNK_BYTES, 4 * SECTOR, volume=1)
+    path.ask(Op.ZERO, 9 * CHUNK_BYTES, SECTOR, keep=True)
+    assert path.ports.sent == [
+        (FrameKind.WRITE, 0, 1, 2 * SECTOR, 2 * SECTOR, 1, 3 * SECTOR),
+        (FrameKind.ZERO, 0, 1, 4 * SECTOR, 0, 2, CHUNK_BYTES),
+        (FrameKind.ZERO, KEEP_ALLOCATED, 0, SECTOR, 0, 3, 9 * CHUNK_BYTES),
+    ]
+
+
+def test_what_is_zeroed_reads_as_zeros_at_both_sites_and_nothing_beside_it() -> None:
+    scene = in_step()
+    before = scene.until_answered(scene.host.write(8, 8))
+    scene.until_answered(scene.host.zero(10, 4))
+    for site in (A, B):
+        found = [scene.writer(site, sector) for sector in range(8, 16)]
+        assert found == [before.number] * 2 + [0] * 4 + [before.number] * 2
+
+
+def _break_reads(scene: Scene) -> None:
+    scene.world.disk(0, A).failures.append(Failure("read", errno.EIO, 0, 2 * SECTOR))
+
+
+def test_a_read_that_fails_at_once_is_told() -> None:
+    scene = in_step()
+    _break_reads(scene)
+    read = scene.host.read(0)
+    scene.run()
+    assert read.errno == errno.EIO
+
+
+def test_a_read_that_fails_late_is_told() -> None:
+    scene = in_step()
+    _break_reads(scene)
+    with scene.holding(Kind.DISK, A, "READ"):
+        read = scene.host.read(0)
+        scene.run()
+    scene.run()
+    assert read.errno == errno.EIO
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_READWAIT_a_read_that_waited_and_fails_is_told(late: bool) -> None:
+    scene = in_step()
+    scene.until_answered(scene.host.write(1))
+    _break_reads(scene)
+    disk = scene.hold(Kind.DISK, A, "READ" if late else "nothing")
+    with scene.holding(Kind.FRAME, A, "CONFIRM"):
+        scene.host.write(0)
+        read = scene.host.read(0)
+        scene.run(0.02)
+    scene.release(disk)
+    scene.run()
+    assert read.errno == errno.EIO
+
+
+def test_it_is_idle_when_the_disks_have_answered_everything() -> None:
+    """What is given up must not be carried out anew while a disk still has it (P2)."""
+    path = Path()
+    path.ask(Op.WRITE, 0)
+    waiting = [path.ask(Op.READ, 0) for _ in range(2)]
+    path.ports.slow = True
+    path.ask(Op.READ, 8 * SECTOR)
+    path.ask(Op.READ, 9 * SECTOR)
+    path.path.write_begun()
+    path.path.local_done(path.ports.at_disk[-1], 0)
+    path.path.confirmed(1)
+    path.ask(Op.WRITE, 20 * SECTOR)
+    path.ask(Op.WRITE, 21 * SECTOR)
+    path.path.write_begun()
+    path.path.confirmed(3)
+    at_disk = [request for request in path.ports.at_disk if request.op is Op.READ or request.seq > 1]
+    assert set(waiting) <= set(at_disk)
+    for left in range(len(at_disk), 0, -1):
+        assert path.path.local_pending == left
+        assert not path.path.idle
+        path.path.local_done(at_disk[left - 1], 0)
+    assert path.path.local_pending == 0
+    assert path.path.idle
+    assert len(path.answers) == 7
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "chunks"),
+    [
+        (0, SECTOR, {0}),
+        (CHUNK_BYTES - SECTOR, SECTOR, {0}),
+        (CHUNK_BYTES, SECTOR, {1}),
+        (CHUNK_BYTES - SECTOR, 2 * SECTOR, {0, 1}),
+        (CHUNK_BYTES, 2 * CHUNK_BYTES, {1, 2}),
+        (CHUNK_BYTES - 1, CHUNK_BYTES + 2, {0, 1, 2}),
+    ],
+)
+@pytest.mark.parametrize("op", [Op.WRITE, Op.ZERO])
+def test_SOLO_exactly_the_chunks_of_a_write_are_dirty(
+    op: Op, offset: int, length: int, chunks: set[int]
+) -> None:
+    path = Path()
+    path.path.unlink()
+    path.path.take_permit()
+    path.ask(op, offset, length)
+    assert set(path.marks[0].record.dirty) == chunks
+    assert not path.marks[1].record.dirty
+
+
+def test_RESUME_counts_again_what_is_on_the_link() -> None:
+    """Bytes on the link are bounded (rule 27), and all that is under way is on it (ENDSENT)."""
+    path = Path()
+    path.ask(Op.WRITE, 0, 2 * SECTOR)
+    path.ask(Op.WRITE, CHUNK_BYTES, 3 * SECTOR)
+    path.path.write_begun()
+    before = list(path.ports.sent)
+    path.path.shut()
+    assert path.path.link_bytes == 0
+    path.path.send_again()
+    assert path.path.link_bytes == 5 * SECTOR
+    assert path.ports.sent == before * 2
+    assert path.path.all_on_link()
+    assert path.path.confirmed_seq == 0
+    path.path.confirmed(2)
+    assert path.path.link_bytes == 0
+    assert len(path.answered) == 2
+
+
+def test_what_is_given_up_comes_back_in_the_order_in_which_it_came() -> None:
+    """Some were begun, some wait for others or for an intent, some were held; the resync's lock is nobody's."""
+    path = Path()
+    first = path.ask(Op.WRITE, 5 * CHUNK_BYTES, 2 * CHUNK_BYTES)
+    behind = path.ask(Op.WRITE, 6 * CHUNK_BYTES)
+    other = path.ask(Op.WRITE, 0, volume=1)
+    without_intent = path.ask(Op.WRITE, EXTENT_BYTES)
+    lock = Request(Op.READ, 0, CHUNK_BYTES, lambda request, error: None)
+    path.path.lock(lock, lambda: None)
+    path.path.shut()
+    held = [path.ask(Op.READ, 0), path.ask(Op.WRITE, 2 * CHUNK_BYTES), path.ask(Op.FLUSH, 0, 0)]
+    path.path.forget_begun()
+    assert path.path.abandon() == [first, behind, other, without_intent, *held]
+    assert not path.answers
+    assert path.path.idle
+    assert path.path.bytes == path.path.link_bytes == 0
+
+
+def test_a_disk_that_answers_what_was_given_up_answers_no_host() -> None:
+    path = Path()
+    path.ports.slow = True
+    path.ask(Op.READ, 0)
+    path.ask(Op.WRITE, 4 * SECTOR)
+    path.ask(Op.WRITE, 8 * SECTOR)
+    path.path.write_begun()
+    path.path.confirmed(2)
+    path.path.abandon()
+    assert (path.path.open, path.path.permit) == (False, False)
+    for request in path.ports.at_disk:
+        path.path.local_done(request, errno.EIO if request.offset == 8 * SECTOR else 0)
+    assert not path.answers
+    assert not path.failed
+    assert path.path.local_pending == 0
