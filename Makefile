@@ -79,7 +79,7 @@ mutations: $(VENV)/.installed-dev
 
 # Mutants of the pure floors, made by a program: who survives? Some minutes.
 survivors:
-	@PYTHON=$(PYTHON) sh tests/survivors/run.sh
+	@PYTHON=$(PYTHON) MODULE=$(MODULE) sh tests/survivors/run.sh
 
 # Bytes drawn to reach new branches of one parser: make fuzz PARSER=nbd MINUTES=5
 PARSER ?= frames

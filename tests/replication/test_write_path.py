@@ -42,7 +42,7 @@ class Ports:
 class Path:
     """The path of a session of two volumes: open, linked, the first extents' intents durable."""
 
-    def __init__(self) -> None:
+    def __init__(self, linked: bool = True) -> None:
         self.ports = Ports()
         self.marks = [Marks(VolumeRecord(name, 4 * EXTENT_BYTES)) for name in "vw"]
         for marks in self.marks:
@@ -58,18 +58,20 @@ class Path:
             self.failed.append,
         )
         self.path.open = True
-        self.path.link()
+        if linked:
+            self.path.link()
         self.answers: list[tuple[Request, int]] = []
 
     def ask(self, op: Op, offset: int, length: int = SECTOR, volume: int = 0, keep: bool = False) -> Request:
         """A host's request, submitted."""
         data = b"x" * length if op is Op.WRITE else b""
-        request = Request(op, offset, length, self._answered, data, keep_allocated=keep)
+        request = Request(op, offset, length, self.note, data, keep_allocated=keep)
         request.volume = volume
         self.path.submit(request)
         return request
 
-    def _answered(self, request: Request, error: int) -> None:
+    def note(self, request: Request, error: int) -> None:
+        """The host is answered."""
         self.answers.append((request, error))
 
     @property
@@ -201,7 +203,7 @@ def test_RESUME_counts_again_what_is_on_the_link() -> None:
     assert path.path.confirmed_seq == 0
     path.path.confirmed(2)
     assert path.path.link_bytes == 0
-    assert len(path.answered) == 2
+    assert [request.seq for request in path.answered] == [1, 2]
 
 
 def test_what_is_given_up_comes_back_in_the_order_in_which_it_came() -> None:
@@ -237,3 +239,84 @@ def test_a_disk_that_answers_what_was_given_up_answers_no_host() -> None:
     assert not path.answers
     assert not path.failed
     assert path.path.local_pending == 0
+
+
+def test_without_a_link_nothing_is_sent_and_nothing_is_answered() -> None:
+    path = Path(linked=False)
+    path.ask(Op.WRITE, 0)
+    path.path.write_begun()
+    assert not path.ports.sent
+    assert not path.answers
+    assert path.path.link_bytes == 0
+    path.path.link()
+    assert not path.path.all_on_link()  # ENDSENT: it is older than the link
+    path.path.permit_given()
+    assert path.path.all_on_link()
+    assert len(path.answered) == 1
+
+
+def test_ENDSENT_a_write_is_on_the_link_that_is_there_when_it_begins() -> None:
+    path = Path(linked=False)
+    path.path.link()
+    assert path.path.confirmed_seq == 0
+    path.ask(Op.WRITE, 0)
+    assert path.path.all_on_link()
+
+
+def test_rule_27_what_is_answered_and_what_is_confirmed_counts_no_more() -> None:
+    path = Path()
+    asked = [path.ask(Op.WRITE, place * CHUNK_BYTES, (place + 1) * SECTOR) for place in range(3)]
+    path.path.write_begun()
+    assert path.path.bytes == path.path.link_bytes == 6 * SECTOR
+    path.path.confirmed(1)
+    assert path.path.bytes == path.path.link_bytes == 5 * SECTOR
+    path.path.confirmed(3)
+    assert path.path.bytes == path.path.link_bytes == 0
+    assert path.answered == asked
+
+
+def test_a_batch_of_requests_is_taken_in_its_order() -> None:
+    path = Path()
+    batch = [Request(Op.WRITE, place * SECTOR, SECTOR, path.note, b"x" * SECTOR) for place in range(3)]
+    path.path.submit_all(batch)
+    path.path.write_begun()
+    assert path.ports.at_disk == batch
+    path.path.confirmed(3)
+    assert path.answered == batch
+
+
+def test_LOCKCOPY_a_lock_that_is_given_up_while_it_waits_lets_those_behind_it_begin() -> None:
+    """The link is lost meanwhile: nothing is read for it, and no write hangs behind it."""
+    path = Path()
+    path.ask(Op.WRITE, 0)
+    begun: list[str] = []
+    locks = [Request(Op.READ, 0, CHUNK_BYTES, lambda request, error: None) for _ in range(2)]
+    for lock in locks:
+        path.path.lock(lock, lambda: begun.append("read"))
+    path.ask(Op.WRITE, 0)
+    for lock in locks:
+        path.path.unlock(lock)
+    path.path.write_begun()
+    path.path.confirmed(1)
+    path.path.write_begun()
+    assert not begun
+    assert len(path.ports.at_disk) == 2
+    path.path.confirmed(2)
+    assert len(path.answered) == 2
+    assert path.path.idle
+
+
+def test_TRIP_what_is_held_stays_held_in_order_when_the_gate_shuts_again_meanwhile() -> None:
+    """The first that goes on fails, and the gate shuts."""
+    path = Path()
+    path.path.shut()
+    first = Request(Op.READ, 0, SECTOR, lambda request, error: path.path.shut())
+    path.path.submit(first)
+    others = [path.ask(Op.READ, place * SECTOR) for place in (1, 2)]
+    path.path.open = True
+    path.path.admit_held()
+    late = path.ask(Op.READ, 3 * SECTOR)
+    assert path.ports.at_disk == [first]
+    path.path.open = True
+    path.path.admit_held()
+    assert path.answered == [*others, late]
