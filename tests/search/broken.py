@@ -1,14 +1,12 @@
 """Rules broken on purpose in a copy of the core: which search notices, by which promise?"""
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.replication.mutations.known import Mutation, known
+from tests.replication.mutations.known import Mutation, broken_copy, known
 from tests.search.searches import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -16,13 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 def noticed(mutation: Mutation, names: Sequence[str] = (), seconds: float = 1e9) -> str | None:
     """The search and what it found, None if none of them noticed. All small ones, if none is named."""
-    with tempfile.TemporaryDirectory() as place:
-        shutil.copytree(ROOT / "src", Path(place) / "src")
-        file = Path(place) / "src" / "bilocate" / mutation.file
-        broken = mutation.applied(file.read_text())
-        assert broken is not None, f"the lines of {mutation.rule} are not in {mutation.file}"
-        file.write_text(broken)
-        environment = {**os.environ, "PYTHONPATH": f"{place}/src:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    with broken_copy(mutation) as place:
+        environment = {**os.environ, "PYTHONPATH": f"{place / 'src'}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
         words = [sys.executable, "-m", "tests.search", "--seconds", str(seconds), *(names or SMALL)]
         done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     rows = [row.split(" | ") for row in done.stdout.splitlines() if row.startswith("| ")]

@@ -6,13 +6,11 @@ Each broken copy of the core is made in a temporary directory; the project's own
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from tests.replication.mutations.known import Mutation, known
+from tests.replication.mutations.known import Mutation, NotApplied, broken_copy, known
 from tests.replication.mutations.seeds import first_noticed
 
 ROOT = Path(__file__).parents[3]
@@ -42,18 +40,15 @@ def main() -> int:
 
 
 def _try(mutation: Mutation, seeds: int) -> str:
-    with tempfile.TemporaryDirectory() as place:
-        shutil.copytree(ROOT / "src", Path(place) / "src")
-        file = Path(place) / "src" / "bilocate" / mutation.file
-        broken = mutation.applied(file.read_text())
-        if broken is None:
-            return "NOT APPLIED: its lines are not there, or more than once"
-        file.write_text(broken)
-        if not seeds:
-            return _noticed_by_tests(mutation, place)
-        if mutation.equivalent:
-            return f"equivalent: {mutation.equivalent}"
-        return first_noticed(Path(place), seeds)
+    try:
+        with broken_copy(mutation) as place:
+            if not seeds:
+                return _noticed_by_tests(mutation, str(place))
+            if mutation.equivalent:
+                return f"equivalent: {mutation.equivalent}"
+            return first_noticed(place, seeds)
+    except NotApplied as error:
+        return f"NOT APPLIED: {error}"
 
 
 def _noticed_by_tests(mutation: Mutation, place: str) -> str:
