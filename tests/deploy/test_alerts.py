@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bilocate.api.metrics import GroupFigures, Metrics, Moment
 from bilocate.site.figures import Latencies, SessionFigures
-from bilocate.site.metrics import Page, add_session
+from bilocate.site.ledger import LedgerStats
+from bilocate.site.metrics import Page, add_ledger, add_session
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "bilocate-alerts.yml"
@@ -40,6 +41,7 @@ def told() -> Names:
     page = Page()
     page.add_histogram("bilocate_write_seconds", [Latencies()], session="s")
     page.add("bilocate_host_connections", 0, session="s")
+    add_ledger(page, LedgerStats())
     page.add("bilocate_site_info", 1, site="az1", version="1")
     session: dict[str, Any] = {"role": "primary", "state": "solo", "in_step": False, "volumes": []}
     session |= {"unanswered": {"bytes": 0}, "link": {"bytes_in": 0, "bytes_out": 0}}

@@ -5,6 +5,7 @@ from itertools import accumulate
 from typing import Any
 
 from bilocate.site.figures import LATENCY_BOUNDS, Latencies, SessionFigures
+from bilocate.site.ledger import LedgerStats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # The label of volumes that are in no session.
@@ -24,6 +25,12 @@ _HELP = {
         "From a host's write to its answer; one write of 16 is measured.",
     ),
     "bilocate_host_connections": ("gauge", "Hosts' connections to the volumes of a session."),
+    "bilocate_ledger_commits_total": ("counter", "Changes to the ledger that something waited for."),
+    "bilocate_ledger_transactions_total": ("counter", "Transactions that made them durable, many at once."),
+    "bilocate_ledger_checkpoints_total": (
+        "counter",
+        "How often the ledger's log was moved into its database.",
+    ),
     "bilocate_site_info": ("gauge", "Which agent this is; 1."),
 }
 
@@ -55,6 +62,13 @@ class Page:
             kind, words = _HELP[name]
             parts += [f"# HELP {name} {words}", f"# TYPE {name} {kind}", *lines]
         return "\n".join(parts) + "\n"
+
+
+def add_ledger(page: Page, stats: LedgerStats) -> None:
+    """What the ledger's thread has done in this life of the agent."""
+    page.add("bilocate_ledger_commits_total", stats.commits)
+    page.add("bilocate_ledger_transactions_total", stats.transactions)
+    page.add("bilocate_ledger_checkpoints_total", stats.checkpoints)
 
 
 def add_session(

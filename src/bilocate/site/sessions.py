@@ -13,8 +13,9 @@ from bilocate.replication.records import Role, SessionRecord
 from bilocate.replication.wanted import NotPossibleNow, OlderWanted, Wanted
 from bilocate.site.bodies import WantedVolume
 from bilocate.site.errors import MalformedBody, UnknownSession, UnknownVolume
+from bilocate.site.ledger import LedgerStats
 from bilocate.site.link import Link, LinkEvents
-from bilocate.site.metrics import NO_SESSION, Page, add_session
+from bilocate.site.metrics import NO_SESSION, Page, add_ledger, add_session
 from bilocate.site.runner import SessionRunner
 from bilocate.site.turns import Turns
 from bilocate.site.volume import SiteVolume
@@ -28,10 +29,13 @@ STEPS = ("precheck", "release", "quiesce", "resume")
 class Sessions:
     """The registry. Calls that touch the same sessions or volumes are carried out one after the other."""
 
-    def __init__(self, site: str, volumes: Volumes, make_runner: Callable[[str], SessionRunner]) -> None:
+    def __init__(
+        self, site: str, volumes: Volumes, make_runner: Callable[[str], SessionRunner], ledger: LedgerStats
+    ) -> None:
         self._site = site
         self._volumes = volumes
         self._make_runner = make_runner
+        self._ledger = ledger
         self._runners: dict[str, SessionRunner] = {}
         self._turns = Turns()
 
@@ -153,6 +157,7 @@ class Sessions:
         sessions, _ = self.told_all()
         for session_id, told in sessions.items():
             add_session(page, session_id, told, self._runners[session_id].ports.figures, now)
+        add_ledger(page, self._ledger)
         page.add("bilocate_site_info", 1, site=self._site, version=__version__)
         return page.text()
 

@@ -30,6 +30,21 @@ def one(series: Series, name: str, **labels: str) -> float:
     return series[name, frozenset(labels.items())]
 
 
+async def test_the_ledger_tells_what_its_thread_has_done(
+    az1: Site, az2: Site, controller: Controller
+) -> None:
+    (host,) = await pair_up(az1, az2, controller)
+    before = await figures_of(az1)
+    await host.write(0, b"into an extent without an intent")
+    after = await figures_of(az1)
+    for name in ("commits", "transactions"):
+        told = f"bilocate_ledger_{name}_total"
+        assert 0 < one(before, told) < one(after, told)
+    assert one(after, "bilocate_ledger_transactions_total") <= one(after, "bilocate_ledger_commits_total")
+    assert one(after, "bilocate_ledger_checkpoints_total") == 0
+    await host.close()
+
+
 async def test_a_session_tells_its_writes_its_link_and_its_stalls(
     az1: Site, az2: Site, controller: Controller
 ) -> None:
