@@ -6,14 +6,24 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from bench import environment
-from bench.cases import failover, growth, memory, resync, stall
+from bench.cases import (
+    failover,
+    growth_failover,
+    growth_ledger,
+    growth_load,
+    growth_memory,
+    growth_resync,
+    memory,
+    resync,
+    stall,
+)
 from bench.cases.figures import CaseResult
 from bench.errors import BenchError
 from bench.options import Options, parse
@@ -25,6 +35,22 @@ from bench.tables import REPLICATED, Table, kind_of, measure_table
 from bilocate.domain.errors import BilocateError
 
 QUIET_SHARE_MAX = 0.1
+RUNS: dict[str, Callable[[Place, Options], CaseResult]] = {
+    "resync": lambda place, options: resync.run(place, options.resync_repetitions),
+    "failover": lambda place, options: failover.run(place, options.case_repetitions),
+    "stall": lambda place, options: stall.run(place, options.case_repetitions),
+    "memory": lambda place, options: memory.run(place),
+    "growth-depth": lambda place, options: growth_load.by_depth(place, options.resync_repetitions),
+    "growth-connections": lambda place, options: growth_load.by_connections(
+        place, options.resync_repetitions
+    ),
+    "growth-volumes": lambda place, options: growth_load.by_volumes(place, options.resync_repetitions),
+    "growth-groups": lambda place, options: growth_load.by_groups(place, options.resync_repetitions),
+    "growth-memory": lambda place, options: growth_memory.run(place),
+    "growth-resync": lambda place, options: growth_resync.run(place, options.resync_repetitions),
+    "growth-failover": lambda place, options: growth_failover.run(place, options.resync_repetitions),
+    "growth-ledger": lambda place, options: growth_ledger.run(place),
+}
 
 
 def main() -> int:
@@ -77,14 +103,7 @@ def _measure(options: Options, results: Results) -> None:
 
 
 def _run_case(name: str, place: Place, options: Options) -> CaseResult:
-    if name == "memory":
-        found = memory.run(place)
-    elif name == "resync":
-        found = resync.run(place, options.resync_repetitions)
-    elif name == "growth":
-        found = growth.run(place, options.resync_repetitions)
-    else:
-        found = (failover if name == "failover" else stall).run(place, options.case_repetitions)
+    found = RUNS[name](place, options)
     found.medium = kind_of(options.media[0])
     for figure in found.figures:
         tell(f"  {figure.name}: {figure.spread.median:.3g} {figure.unit}")

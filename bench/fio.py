@@ -9,10 +9,12 @@ from bench.shapes import MIB, Shape
 from bilocate.cli.errors import CliError
 from bilocate.cli.fio import START_SECONDS, Load, load_of, run_fio, run_jobs
 
+WRITE_SECONDS = 600.0
+
 
 def run(uri: str, shape: Shape, seconds: float, working_set_bytes: int, scratch: Path, seed: int) -> Load:
     """Random requests over the working set for so long. Everyone gets the same job; only `uri` differs."""
-    options = _random(shape, seconds, working_set_bytes, seed)
+    options = random_job(shape, seconds, working_set_bytes, seed)
     return load_of(_fio(uri, options, scratch, seconds), shape.operation)
 
 
@@ -21,13 +23,14 @@ def run_beside(
 ) -> float:
     """The same on all these addresses at once, one connection for each; requests per second of all together."""
     try:
-        jobs = run_jobs(uris, _random(shape, seconds, working_set_bytes, seed), scratch, seconds)
+        jobs = run_jobs(uris, random_job(shape, seconds, working_set_bytes, seed), scratch, seconds)
         return sum(load_of(job, shape.operation).iops for job in jobs)
     except CliError as error:
         raise BenchError(str(error)) from error
 
 
-def _random(shape: Shape, seconds: float, working_set_bytes: int, seed: int) -> list[str]:
+def random_job(shape: Shape, seconds: float, working_set_bytes: int, seed: int) -> list[str]:
+    """The options of a job with random requests over a working set."""
     return [
         f"--rw=rand{shape.operation}",
         f"--bs={shape.block}",
@@ -36,8 +39,13 @@ def _random(shape: Shape, seconds: float, working_set_bytes: int, seed: int) -> 
         "--time_based",
         f"--runtime={round(seconds * 1000)}ms",
         "--norandommap",  # without it fio spends time on what no server does
-        f"--randseed={seed}",
+        *_drawn_by(seed),
     ]
+
+
+def _drawn_by(seed: int) -> tuple[str, str]:
+    """The same blocks in the same order for the same seed; by default fio draws the same for all seeds."""
+    return "--randrepeat=0", f"--randseed={seed}"
 
 
 def fill(uri: str, size_bytes: int, scratch: Path) -> None:
@@ -56,9 +64,23 @@ def write_once(
         "--iodepth=16",
         f"--size={size_bytes}",
         f"--io_size={total_bytes}",
-        f"--randseed={seed}",
+        *_drawn_by(seed),
     ]
     _fio(uri, options, scratch, START_SECONDS)
+
+
+def write_random(uri: str, size_bytes: int, block_bytes: int, count: int, scratch: Path, seed: int) -> Load:
+    """Write so many random blocks, 16 under way."""
+    options = [
+        "--rw=randwrite",
+        f"--bs={block_bytes}",
+        "--iodepth=16",
+        f"--size={size_bytes}",
+        f"--number_ios={count}",
+        "--norandommap",
+        *_drawn_by(seed),
+    ]
+    return load_of(_fio(uri, options, scratch, WRITE_SECONDS), "write")
 
 
 def _fio(uri: str, options: list[str], scratch: Path, seconds: float) -> dict[str, Any]:

@@ -10,7 +10,12 @@ from bench.rounds import Effort
 from bench.shapes import ALL, MIB, QUICK, Shape
 from bench.tables import EVERYONE
 
-CASES = ("resync", "failover", "stall", "memory", "growth")
+GROWTH = "growth"
+GROWTHS = tuple(
+    f"{GROWTH}-{what}"
+    for what in ("depth", "connections", "volumes", "groups", "memory", "resync", "failover", "ledger")
+)
+CASES = ("resync", "failover", "stall", "memory", *GROWTHS)
 # Medians of fewer are not worth telling; --quick is for trying things out.
 REPETITIONS, QUICK_REPETITIONS = 5, 2
 SECONDS, QUICK_SECONDS = 3.0, 1.0
@@ -80,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure Bilocate against QEMU's synchronous mirror, nbdkit, qemu-nbd and itself.",
         epilog="A shape of load has a name such as write-4k-16: operation, block size, depth.",
     )
-    names = ", ".join(("write", "read", *CASES))
+    names = ", ".join(("write", "read", *CASES, f"{GROWTH} (all of that)"))
     parser.add_argument("--quick", action="store_true", help="a few rows, short, in memory: to try it out")
     parser.add_argument("--rows", metavar="A,B", help=f"only these: {names}, or names of shapes")
     parser.add_argument("--servers", metavar="A,B", help=f"only these: {', '.join(EVERYONE)}")
@@ -122,9 +127,10 @@ def _rows(given: str | None, quick: bool) -> tuple[tuple[Shape, ...], tuple[str,
     named: dict[str, tuple[Shape, ...]] = {shape.name: (shape,) for shape in ALL}
     for operation in ("write", "read"):
         named[operation] = tuple(shape for shape in (QUICK if quick else ALL) if shape.operation == operation)
-    words = _among(given, (*named, *CASES), "row")
+    words = _among(given, (*named, *CASES, GROWTH), "row")
     chosen = {shape for word in words if word in named for shape in named[word]}
-    return tuple(s for s in ALL if s in chosen), tuple(case for case in CASES if case in words)
+    cases = tuple(case for case in CASES if case in words or (GROWTH in words and case in GROWTHS))
+    return tuple(s for s in ALL if s in chosen), cases
 
 
 def _among(given: str, known: Sequence[str], what: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -25,6 +25,12 @@ class Place:
     def volume_bytes(self) -> int:
         """Size of each disk."""
         return self.volume_gib * GIB
+
+    def below(self, name: str) -> "Place":
+        """A directory of its own on the same medium."""
+        directory = self.medium / name
+        directory.mkdir()
+        return replace(self, medium=directory)
 
     def check_room(self, disks: int) -> None:
         """:raises BenchError: when so many disks do not fit."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.cases import hosts
 from bench.cases.figures import CaseResult, Figure
-from bench.own.installation import SITES, Installation
+from bench.own.installation import SITES, Installation, Twin
 from bench.place import Place
 from bilocate.cli.client import Group, Volume
 from bilocate.cli.waiting import judge_failed_over, judge_in_step
@@ -32,19 +32,7 @@ class Times:
 
 def run(place: Place, repetitions: int) -> CaseResult:
     """Each failover leads to the other site than the one before."""
-    installation = Installation(place)
-    try:
-        twins = [
-            (
-                installation.volume(f"f{number}-az1", 1, SITES[0]),
-                installation.volume(f"f{number}-az2", 1, SITES[1]),
-            )
-            for number in range(VOLUMES)
-        ]
-        group = installation.group("failover", twins)
-        times = [asyncio.run(_round(installation, group, twins, number % 2)) for number in range(repetitions)]
-    finally:
-        installation.stop()
+    times = fail_over(place, VOLUMES, repetitions)
     figures = [
         Figure("call to the end of the failover", "s", tuple(each.failed_over for each in times)),
         Figure("call to the first acknowledged write", "s", tuple(t.first_write for t in times), AIM_SECONDS),
@@ -53,9 +41,18 @@ def run(place: Place, repetitions: int) -> CaseResult:
     return CaseResult("failover", f"Failover of {VOLUMES} volumes", str(place.medium), NOTES, figures)
 
 
-async def _round(
-    installation: Installation, group: Group, twins: list[tuple[Volume, Volume]], old: int
-) -> Times:
+def fail_over(place: Place, volumes: int, repetitions: int) -> list[Times]:
+    """An installation with one group of so many volumes, which fails over so many times."""
+    installation = Installation(place)
+    try:
+        twins = installation.twins("f", volumes)
+        group = installation.group("failover", twins)
+        return [asyncio.run(_round(installation, group, twins, number % 2)) for number in range(repetitions)]
+    finally:
+        installation.stop()
+
+
+async def _round(installation: Installation, group: Group, twins: list[Twin], old: int) -> Times:
     before = await hosts.connect(installation, [twin[old] for twin in twins])
     writers = [hosts.Writer(client) for client in before]
     writing = [asyncio.create_task(writer.run()) for writer in writers]
@@ -78,7 +75,7 @@ async def _fail_over(installation: Installation, group: Group, volumes: list[Vol
     return Times(failed_over - began, answers[0] - began, answers[-1] - began)
 
 
-def _restore(installation: Installation, group: Group, twins: list[tuple[Volume, Volume]], old: int) -> None:
+def _restore(installation: Installation, group: Group, twins: list[Twin], old: int) -> None:
     for twin in twins:
         for volume in twin:
             installation.disconnect(volume)

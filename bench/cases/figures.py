@@ -32,13 +32,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Plot:
-    """How a figure grows: lines over the same places, shown evenly spaced, for they double from one to the next."""
+    """How a figure grows: lines over the same places, shown at the distance of their logarithms."""
 
     name: str  # of its file
     title: str
-    places: tuple[int, ...]
+    along: str  # what the places count, with its unit
+    places: tuple[float, ...]  # positive, in order
     unit: str
     lines: dict[str, tuple[Spread, ...]]
+    cost: bool = False  # less is better: shown by its logarithm, beside what grows in proportion
 
     def as_json(self) -> dict[str, Any]:
         """For the report."""
@@ -46,6 +48,7 @@ class Plot:
         return {
             "name": self.name,
             "title": self.title,
+            "along": self.along,
             "places": self.places,
             "unit": self.unit,
             "lines": lines,

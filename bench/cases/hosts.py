@@ -3,12 +3,12 @@
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from bench.own.installation import Installation
-from bench.shapes import KIB
+from bench.shapes import GIB, KIB
 from bilocate.cli.client import Volume
-from bilocate.demo.nbd_client import NbdClient
+from bilocate.demo.nbd_client import NbdClient, NbdGone
 
 BLOCK_BYTES = 4 * KIB
 DEPTH = 4
@@ -32,23 +32,42 @@ async def write_each(clients: Sequence[NbdClient]) -> list[float]:
 
 
 class Writer:
-    """Writes without a pause and notes the longest time between a write and its answer."""
+    """Writes without a pause and notes the longest time between a write and its answer.
 
-    def __init__(self, client: NbdClient) -> None:
-        self._client = client
+    `again`: connects anew when the connection has ended; the write is then written again, and its time goes on.
+    Without it the end of the connection is the end of `run`.
+    """
+
+    def __init__(self, client: NbdClient, again: Callable[[], Awaitable[NbdClient]] | None = None) -> None:
+        self.client = client
+        self._again = again
         self._ending = False
-        self.longest_seconds = 0.0
+        self._longest_seconds = 0.0
         self.writes = 0
 
     async def run(self) -> None:
         """Until `end` is called; the write under way then is answered first."""
         content = os.urandom(BLOCK_BYTES)
-        blocks = self._client.size_bytes // BLOCK_BYTES // 16
+        blocks = GIB // BLOCK_BYTES // 16
         while not self._ending:
             began = time.monotonic()
-            await self._client.write(self.writes % blocks * BLOCK_BYTES, content)
-            self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
+            await self._write(self.writes % blocks * BLOCK_BYTES, content)
+            self._longest_seconds = max(self._longest_seconds, time.monotonic() - began)
             self.writes += 1
+
+    async def _write(self, offset: int, content: bytes) -> None:
+        while True:
+            try:
+                return await self.client.write(offset, content)
+            except NbdGone:
+                if self._again is None or self._ending:
+                    raise
+                self.client = await self._again()
+
+    def take_longest(self) -> float:
+        """The longest since this was asked before, in seconds; one that is not answered yet is in the next."""
+        longest, self._longest_seconds = self._longest_seconds, 0.0
+        return longest
 
     def end(self) -> None:
         """No further write."""

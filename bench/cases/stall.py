@@ -1,124 +1,98 @@
 """The longest time that a host's write waits for its answer while something happens to its volume."""
 
 import asyncio
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
 
-from bench.cases import hosts
+from tests.postgres_server import NoServer, started_server
+
+from bench.cases import hosts, stall_scenes
 from bench.cases.figures import CaseResult, Figure
-from bench.own.installation import SITES, Installation
+from bench.cases.stall_scenes import LedgerScene, PostgresScene, Scene, WiredScene
 from bench.place import Place
-from bilocate.cli import supervise
-from bilocate.cli.client import Group, Volume
-from bilocate.cli.layout import CONTROLLER
-from bilocate.cli.waiting import judge_in_step, judge_stopped
+from bilocate.cli.errors import CliError
+from bilocate.demo.nbd_client import NbdClient
 
-AIM_MS = 500.0
-QUIET_SECONDS, AFTER_SECONDS, LOST_SECONDS = 1.0, 0.5, 3.0
+AIMS_MS = {"secondary killed": 500.0}
+AGAIN_SECONDS = 0.02
+CONNECT_SECONDS = 30.0
 NOTES = (
     "A host writes 4 KiB blocks one after the other, without a pause. For each event, the longest time between a write "
-    "and its answer, from the event's beginning until half a second behind its end. Kills are SIGKILL. A resync copies "
-    "what was written since it was stopped, or since the secondary was killed."
+    "and its answer, from the event's beginning until half a second behind its end. Kills are SIGKILL. A host whose "
+    "connection ends asks for one at the site where its volume is to be served, every 20 ms, and writes again: its "
+    "time is that from the first attempt to the answer at the other site. Links, PostgreSQL and the ledger have "
+    "installations of their own."
 )
 
-
-@dataclass(frozen=True)
-class Event:
-    """What happens, blocking until it is over; `aim` in milliseconds, where there is one."""
-
-    name: str
-    happen: Callable[["Scene"], object]
-    aim: float | None = None
-
-
-class Scene:
-    """An installation with one group in step, and what can be done to it."""
-
-    def __init__(self, installation: Installation) -> None:
-        self.installation = installation
-        self.twin: tuple[Volume, Volume] = (
-            installation.volume("stall-az1", 1, SITES[0]),
-            installation.volume("stall-az2", 1, SITES[1]),
-        )
-        self.group: Group = installation.group("stall", [self.twin])
-        self._size_gib = 1
-
-    def stop(self) -> None:
-        """Replication rests."""
-        self.installation.act(self.group, "stop", judge_stopped)
-
-    def sync(self) -> None:
-        """And goes on."""
-        self.installation.act(self.group, "sync", judge_in_step)
-
-    def extend(self) -> None:
-        """Both volumes are a GiB larger."""
-        self._size_gib += 1
-        pairs = self.installation.client.group(self.group["id"])["replication_ids"]
-        self.installation.client.extend_group(self.group["id"], dict.fromkeys(pairs, self._size_gib))
-
-    def kill_controller(self) -> None:
-        """Nobody answers the agents for a while."""
-        self.installation.layout.daemon(CONTROLLER).kill()
-        time.sleep(LOST_SECONDS)
-
-    def start_controller(self) -> None:
-        """It is there again."""
-        supervise.start_missing(self.installation.layout)
-        supervise.await_ready(self.installation.layout)
-
-    def kill_secondary(self) -> None:
-        """The primary is alone."""
-        self.installation.kill(SITES[1])
-        time.sleep(LOST_SECONDS)
-
-    def start_secondary(self) -> None:
-        """The group gets back into step by itself."""
-        self.installation.start(SITES[1])
-        self.installation.await_group(self.group, judge_in_step)
-
-
-EVENTS = (
-    Event("nothing happens", lambda scene: time.sleep(QUIET_SECONDS)),
-    Event("stopped by an operator", Scene.stop),
-    Event("resync begins and ends", Scene.sync),
-    Event("both volumes extended", Scene.extend),
-    Event("controller killed", Scene.kill_controller),
-    Event("controller started again", Scene.start_controller),
-    Event("secondary killed", Scene.kill_secondary, AIM_MS),
-    Event("secondary started again, resync begins and ends", Scene.start_secondary),
+Event = Callable[[Any], Iterator[str]]  # of the kind of scene that it is for
+EVENTS: tuple[Event, ...] = (
+    stall_scenes.nothing,
+    stall_scenes.stop_and_sync,
+    stall_scenes.extend,
+    stall_scenes.lose_controller,
+    stall_scenes.lose_secondary,
+    stall_scenes.fail_over_and_back,
 )
 
 
 def run(place: Place, repetitions: int) -> CaseResult:
-    """All events one after the other, so many times; the group is in step between the times."""
-    installation = Installation(place)
-    try:
-        scene = Scene(installation)
-        rounds = [asyncio.run(_round(scene)) for _ in range(repetitions)]
-    finally:
-        installation.stop()
+    """All events of a scene one after the other, so many times; the group is in step between the times."""
+    longest = _measured(lambda: Scene(place, "stall"), EVENTS, repetitions)
+    longest |= _measured(lambda: WiredScene(place, "link"), (stall_scenes.cut_link,), repetitions)
+    longest |= _measured(lambda: LedgerScene(place, "ledger"), (stall_scenes.fill_ledger,), repetitions)
+    notes = NOTES
+    with ExitStack() as opened:
+        try:
+            server = opened.enter_context(started_server())
+        except NoServer as reason:
+            notes += f" PostgreSQL's restart is left out: {reason}."
+        else:
+            restart = (stall_scenes.restart_database,)
+            longest |= _measured(lambda: PostgresScene(place, "database", server), restart, repetitions)
     figures = [
-        Figure(f"longest write: {event.name}", "ms", tuple(each[number] for each in rounds), event.aim)
-        for number, event in enumerate(EVENTS)
+        Figure(f"longest write: {name}", "ms", tuple(values), AIMS_MS.get(name))
+        for name, values in longest.items()
     ]
-    return CaseResult("stall", "Stalls that a host sees", str(place.medium), NOTES, figures)
+    return CaseResult("stall", "Stalls that a host sees", str(place.medium), notes, figures)
 
 
-async def _round(scene: Scene) -> list[float]:
-    (client,) = await hosts.connect(scene.installation, [scene.twin[0]])
-    writer = hosts.Writer(client)
-    writing = asyncio.create_task(writer.run())
-    longest = []
+def _measured(make: Callable[[], Scene], events: Sequence[Event], repetitions: int) -> dict[str, list[float]]:
+    """By part of an event: the longest write of each round, in milliseconds."""
+    scene = make()
+    longest: dict[str, list[float]] = {}
     try:
-        for event in EVENTS:
-            writer.longest_seconds = 0.0
-            await asyncio.to_thread(event.happen, scene)
-            await asyncio.sleep(AFTER_SECONDS)
-            longest.append(writer.longest_seconds * 1000)
+        for _ in range(repetitions):
+            for name, value in asyncio.run(_round(scene, events)).items():
+                longest.setdefault(name, []).append(value)
+    finally:
+        scene.stop()
+    return longest
+
+
+async def _round(scene: Scene, events: Sequence[Event]) -> dict[str, float]:
+    writer = hosts.Writer(await _connect(scene), lambda: _connect(scene))
+    writing = asyncio.create_task(writer.run())
+    longest = {}
+    try:
+        for event in events:
+            parts = event(scene)
+            while (name := await asyncio.to_thread(next, parts, None)) is not None:
+                longest[name] = writer.take_longest() * 1000
     finally:
         writer.end()
         await writing
-        await client.close()
+        await writer.client.close()
     return longest
+
+
+async def _connect(scene: Scene) -> NbdClient:
+    """To where the host is to be; asked for until it is granted."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        while True:
+            try:
+                (client,) = await hosts.connect(scene.installation, [scene.here])
+            except (CliError, OSError):
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return client

@@ -11,7 +11,7 @@ import httpx
 from bench.errors import BenchError
 from bench.place import Place
 from bilocate.cli import supervise
-from bilocate.cli.client import Client, Group, Volume
+from bilocate.cli.client import Client, Group, Pair, Volume
 from bilocate.cli.credentials import find_credentials
 from bilocate.cli.installation import configure, control_of
 from bilocate.cli.layout import CONTROLLER, Layout
@@ -20,18 +20,21 @@ from bilocate.cli.waiting import Outcome, judge_available, judge_in_step, wait_u
 SITES = ("az1", "az2")
 WAIT_SECONDS = 120.0
 HOST = "bench"
+Twin = tuple[Volume, Volume]  # what will be a pair: the first site's, the second's
 
 
 class Installation:
     """Made at once; `stop` ends its processes. Everything is asked for over the HTTP API."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, prepare: Callable[[Layout], None] = lambda layout: None) -> None:
+        """`prepare` may change the configuration before the first start."""
         self.place = place
         self.layout = Layout.of(place.medium / "own")
         with supervise.locked(self.layout):
             configure(self.layout, None, list(SITES))
             if place.link == "unix":
                 _use_unix_sockets(self.layout, place)
+            prepare(self.layout)
             supervise.start_missing(self.layout)
         try:
             supervise.await_ready(self.layout)
@@ -74,10 +77,19 @@ class Installation:
 
     def volume(self, name: str, size_gib: int, site: str) -> Volume:
         """A new volume."""
-        made = self.client.create_volume(name, size_gib, site)
-        return cast(
-            Volume, self._await(f"volume {name}", partial(self.client.volume, made["id"]), judge_available)
-        )
+        return self._available(self.client.create_volume(name, size_gib, site))
+
+    def twins(self, name: str, count: int, size_gib: int = 1) -> list[Twin]:
+        """New volumes for so many pairs, the first site's first; all are asked for before any is waited for."""
+        asked = [
+            [self.client.create_volume(f"{name}-{number}-{site}", size_gib, site) for site in SITES]
+            for number in range(count)
+        ]
+        return [(self._available(one), self._available(two)) for one, two in asked]
+
+    def _available(self, asked: Volume) -> Volume:
+        look = partial(self.client.volume, asked["id"])
+        return cast(Volume, self._await(f"volume {asked['name']}", look, judge_available))
 
     def file(self, volume: Volume) -> Path:
         """The file behind a volume."""
@@ -97,23 +109,52 @@ class Installation:
 
     # --- groups ---
 
-    def group(
-        self, name: str, twins: list[tuple[Volume, Volume]], timeout_seconds: float = WAIT_SECONDS
-    ) -> Group:
+    def group(self, name: str, twins: list[Twin], timeout_seconds: float = WAIT_SECONDS) -> Group:
         """A new group, with both sites in step."""
         return self.act(self.new_group(name, twins), "sync", judge_in_step, timeout_seconds)
 
-    def new_group(self, name: str, twins: list[tuple[Volume, Volume]]) -> Group:
+    def new_group(self, name: str, twins: list[Twin]) -> Group:
         """Pair the volumes and put the pairs into one group."""
+        return self.new_groups(name, [twins])[0]
+
+    def groups(
+        self, name: str, members: list[list[Twin]], timeout_seconds: float = WAIT_SECONDS
+    ) -> list[Group]:
+        """New groups, all asked for before any is waited for; with both sites in step."""
+        made = self.new_groups(name, members)
+        for group in made:
+            self.client.act(group["id"], "sync")
+        return [self.await_group(group, judge_in_step, timeout_seconds) for group in made]
+
+    def new_groups(self, name: str, members: list[list[Twin]]) -> list[Group]:
+        """New groups that do not replicate yet, all asked for before any is waited for."""
         client = self.client
         pairs = [
-            client.create_pair(f"{name}-{number}", [one["id"], two["id"]], SITES[0])
-            for number, (one, two) in enumerate(twins)
+            [
+                client.create_pair(f"{name}-{number}-{place}", [one["id"], two["id"]], SITES[0])
+                for place, (one, two) in enumerate(twins)
+            ]
+            for number, twins in enumerate(members)
         ]
+        made = []
+        for number, some in enumerate(pairs):
+            for pair in some:
+                self._await(f"pair {pair['name']}", partial(client.pair, pair["id"]), judge_available)
+            made.append(client.create_group(f"{name}-{number}", [pair["id"] for pair in some], SITES[0]))
+        return [
+            self._await(f"group {g['name']}", partial(client.group, g["id"]), judge_available) for g in made
+        ]
+
+    def extend(self, group: Group, size_gib: int) -> None:
+        """All volumes of a group are that large, at both sites."""
+        pairs = self.client.group(group["id"])["replication_ids"]
+        self.client.extend_group(group["id"], dict.fromkeys(pairs, size_gib))
+
+        def grown(pair: Pair) -> Outcome:
+            return Outcome.DONE if pair.size_gib == size_gib else Outcome.GOING
+
         for pair in pairs:
-            self._await(f"pair {pair['name']}", partial(client.pair, pair["id"]), judge_available)
-        made = client.create_group(name, [pair["id"] for pair in pairs], SITES[0])
-        return cast(Group, self._await(f"group {name}", partial(client.group, made["id"]), judge_available))
+            self._await(f"pair {pair}", partial(self.client.pair, pair), grown)
 
     def act(
         self,
@@ -139,6 +180,17 @@ class Installation:
         url = f"{control.url}/v1/sessions/{group['id']}"
         answer = httpx.get(url, headers=control.headers, timeout=10, trust_env=False)
         return dict(answer.raise_for_status().json())
+
+    def ledger_count(self, site: str, what: str) -> float:
+        """How many "commits", "transactions" or "checkpoints" the ledger of a site's agent has had in its life."""
+        url = f"{control_of(self.layout, site).url}/metrics"
+        page = httpx.get(url, timeout=10, trust_env=False).raise_for_status().text
+        found = re.search(rf"^bilocate_ledger_{what}_total\{{\}} (\S+)$", page, re.MULTILINE)
+        if found is None:
+            raise BenchError(
+                f"the agent of {site} does not tell its ledger's {what}: is it of an older version?"
+            )
+        return float(found[1])
 
     def _await(self, what: str, look: Callable[[], Any], judge: Callable[[Any], Outcome]) -> Any:
         return wait_until(what, look, judge, WAIT_SECONDS)

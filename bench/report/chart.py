@@ -1,15 +1,14 @@
 """A bar chart as SVG: requests per second by shape and server, with the range as a line. No library needed."""
 
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
 
 from bench.report import text
+from bench.report.drawing import INK, area, label, svg
 from bench.statistics import Spread
 
 BAR, GAP, GROUP_GAP = 16, 3, 18
 LEFT, WIDTH, RIGHT = 170, 520, 190
 TOP = 44
-COLOURS = ("#2b6cb0", "#c05621", "#63b3ed", "#718096", "#a0aec0")
 
 
 @dataclass(frozen=True)
@@ -44,21 +43,6 @@ def chart(title: str, groups: list[Group]) -> str:
     return svg(title, LEFT + WIDTH + RIGHT, y, parts)
 
 
-def svg(title: str, width: int, height: int, parts: list[str]) -> str:
-    """A whole file, with its title above."""
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-            'font-family="sans-serif" font-size="12">',
-            f'<rect width="{width}" height="{height}" fill="white"/>',
-            label(12, 24, title, size=15, weight="bold"),
-            *parts,
-            "</svg>",
-            "",
-        ]
-    )
-
-
 def _bar(bar: Bar, y: int, greatest: float, unit: str) -> list[str]:
     def x(value: float) -> float:
         return LEFT + value / greatest * WIDTH
@@ -67,18 +51,8 @@ def _bar(bar: Bar, y: int, greatest: float, unit: str) -> list[str]:
     told = f"{bar.label}: {text.number(bar.value.median)} {unit}"
     return [
         f'<rect x="{LEFT}" y="{y}" width="{x(bar.value.median) - LEFT:.1f}" height="{BAR}" '
-        f'fill="{COLOURS[bar.colour % len(COLOURS)]}"/>',
+        f"{area(bar.colour)}/>",
         f'<line x1="{x(bar.value.least):.1f}" x2="{x(bar.value.greatest):.1f}" y1="{middle}" y2="{middle}" '
-        'stroke="#1a202c" stroke-width="1.5"/>',
+        f'class="mark" stroke="{INK}" stroke-width="1.5"/>',
         label(max(x(bar.value.greatest), x(bar.value.median)) + 6, y + BAR - 3, told, size=11),
     ]
-
-
-def label(
-    x: float, y: float, words: str, size: int = 12, anchor: str = "start", weight: str = "normal"
-) -> str:
-    """Words at a place."""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
-        f'fill="#1a202c">{escape(words)}</text>'
-    )

@@ -125,8 +125,11 @@ def _case(case: CaseResult) -> list[str]:
 
 
 def _plot(plot: Plot) -> list[str]:
-    rows = [[name, *(text.number(point.median) for point in line)] for name, line in plot.lines.items()]
-    return text.table([f"{plot.title} ({plot.unit})", *map(str, plot.places)], rows)
+    rows = [
+        [name, *(text.number(point.median) for point in line), text.growth(plot.places, line)]
+        for name, line in plot.lines.items()
+    ]
+    return text.table([f"{plot.unit}, by {plot.along}", *map(text.place, plot.places), "times"], rows)
 
 
 def _value(figure: Figure) -> str:

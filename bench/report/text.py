@@ -19,6 +19,18 @@ def number(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def place(value: float) -> str:
+    """A place on the axis of what grows, such as 0.1 or 64,000."""
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
+def growth(places: Sequence[float], line: Sequence[Spread]) -> str:
+    """How many times as much at the last place as at the first, and how many times the place that is."""
+    if not line[0].median:
+        return "-"
+    return f"{number(line[-1].median / line[0].median)} for {place(round(places[-1] / places[0]))}"
+
+
 def spread(found: Spread) -> str:
     """A median with its range."""
     return f"{number(found.median)} ({number(found.least)} to {number(found.greatest)})"

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import pytest
-from bench.options import parse
+from bench.__main__ import RUNS
+from bench.options import GROWTHS, parse
 from bench.shapes import ALL
 
 
 def test_nothing_said_is_everything() -> None:
     found = parse([])
     assert found.shapes == ALL
-    assert found.cases == ("resync", "failover", "stall", "memory", "growth")
+    assert found.cases == tuple(RUNS)
     assert found.links == ("tcp", "unix")
     assert found.effort.repetitions >= 5
 
@@ -22,6 +23,11 @@ def test_rows_are_shapes_operations_and_cases(tmp_path: Path) -> None:
     assert found.effort.seconds == 0.5
     assert found.media == (tmp_path,)
     assert {each.operation for each in parse(["--rows", "write"]).shapes} == {"write"}
+
+
+def test_growth_is_all_rows_of_growth_and_each_runs_alone() -> None:
+    assert parse(["--rows", "growth"]).cases == GROWTHS
+    assert parse(["--rows", "growth-memory"]).cases == ("growth-memory",)
 
 
 @pytest.mark.parametrize("words", [["--rows", "write-5k-1"], ["--servers", "drbd"], ["--links", "rdma"]])

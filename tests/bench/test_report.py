@@ -83,16 +83,21 @@ def test_the_chart_is_svg_with_a_bar_for_each_server(results: Results, tmp_path:
 def test_a_plot_is_a_table_and_a_chart_with_a_line_for_each(results: Results, tmp_path: Path) -> None:
     points = (Spread(1000.0, 900.0, 1100.0), Spread(4000.0, 3000.0, 5000.0))
     plot = Plot(
-        "growth-depth", "By depth", (1, 16), "requests/s", {"replicated": points, "plain": points[::-1]}
+        "growth-depth",
+        "By depth",
+        "depth",
+        (1, 16),
+        "requests/s",
+        {"replicated": points, "plain": points[::-1]},
     )
     results.cases.append(CaseResult("growth", "How speed grows", "tmpfs", "Writes.", plots=[plot]))
     rows = write(results, tmp_path).read_text().splitlines()
     assert "![By depth](growth-depth.svg)" in rows
-    assert rows[rows.index("| By depth (requests/s) | 1 | 16 |") :] == [
-        "| By depth (requests/s) | 1 | 16 |",
-        "| --- | ---: | ---: |",
-        "| replicated | 1,000 | 4,000 |",
-        "| plain | 4,000 | 1,000 |",
+    assert rows[rows.index("| requests/s, by depth | 1 | 16 | times |") :] == [
+        "| requests/s, by depth | 1 | 16 | times |",
+        "| --- | ---: | ---: | ---: |",
+        "| replicated | 1,000 | 4,000 | 4.00 for 16 |",
+        "| plain | 4,000 | 1,000 | 0.25 for 16 |",
     ]
     root = ElementTree.fromstring((tmp_path / "growth-depth.svg").read_text())
     drawn = [each.get("points", "").split() for each in root.iter("{http://www.w3.org/2000/svg}polyline")]

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 from tests.load.clients import Diary, LoadClient, fails_over_and_back, volumes_come_and_go
-from tests.postgres import Server, new_database, own_server
+from tests.postgres import new_database, own_server
+from tests.postgres_server import Server
 from tests.real.conftest import LONG, Tell
 from tests.real.harness.cluster import Cluster
 from tests.real.harness.installation import SITES

@@ -14,7 +14,8 @@ from http.client import HTTPConnection
 
 import httpx
 import pytest
-from tests.postgres import Server, new_database, own_server
+from tests.postgres import new_database, own_server
+from tests.postgres_server import Server
 from tests.real.conftest import Tell
 from tests.real.harness.cluster import Cluster
 from tests.real.harness.door import Door
