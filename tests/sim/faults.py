@@ -17,6 +17,7 @@ class Faults:
         self._while_seconds = while_seconds
         self.rng = rng
         self.healed = False
+        self._aim = ""  # the site that a fault is to strike; else any
         self._away = ""  # the site that comes back only in the healed world
         self.kinds: dict[str, Callable[[], None]] = {
             "kill": self.kill,
@@ -38,6 +39,14 @@ class Faults:
             "ledger": self.ledger,
             "rot": self.rot,
         }
+
+    def strike(self, kind: str, site: str = "") -> None:
+        """One of these kinds, at this site where it is of one."""
+        self._aim = site
+        try:
+            self.kinds[kind]()
+        finally:
+            self._aim = ""
 
     # --- processes and machines ---
 
@@ -215,7 +224,7 @@ class Faults:
                 agent.start()
 
     def _site(self) -> str:
-        return self.rng.choice(list(self.world.agents))
+        return self._aim or self.rng.choice(list(self.world.agents))
 
     def _later(self, run: Callable[[], None], seconds: float = 0.0) -> None:
         def unless_healed() -> None:

@@ -8,6 +8,8 @@ it still does.
 from dataclasses import dataclass
 from random import Random
 
+from tests.sim.plots import PLOTS
+
 KIB = 1024
 SMALL = 320 * KIB + 512  # one extent with a short last chunk
 ONE_EXTENT = 4096 * KIB  # it can grow
@@ -78,6 +80,11 @@ class Mix:
     unanswered_bytes_max: int
     while_seconds: float = 0.7  # a trouble that ends by itself lasts at most so long
     lazy_resume: bool = False  # primaries wait long for their link before they ask for a permit
+    plot: str = ""  # a sequence of troubles that is looked for; see plots.py
+    slow_steps: float | None = (
+        None  # seconds between an operation's steps, at most; None: drawn with the delays
+    )
+    lossy_calls: float | None = None  # the share of calls that are late or lost; None: drawn with the delays
     controllers: int = 0  # real ones; 0: the small stand-in
     reconcile_seconds: float = 0.4  # between two looks of a real controller at what a site has
     dying: float = 0.0  # the chance that a controller ends at a moment of a step
@@ -138,7 +145,10 @@ def draw(rng: Random) -> Mix:
         unanswered_bytes_max=rng.choice((64, 1024)) * KIB,
         while_seconds=rng.choice((0.2, 0.7, 0.7, 2.0)),
     )
-    _focus(mix, rng)
+    if rng.random() < 0.5:
+        _focus(mix, rng)
+    else:
+        _plot(mix, rng)
     return mix
 
 
@@ -154,17 +164,34 @@ def draw_whole(rng: Random) -> Mix:
     mix.reconcile_seconds = rng.choice((0.4, 1.2, 1.2))
     for name in rng.sample(CONTROLLER_FAULTS, rng.randint(0, 2)):
         mix.faults[name] = rng.choice((0.5, 1.0, 3.0))
+    mix.plot = "" if mix.plot.startswith("members:") else mix.plot
     if "regroup" in mix.verbs:
         mix.verbs = ["members", "members", "stop", "sync", "sync"] if len(mix.sizes) > 1 else ["stop", "sync"]
     elif mix.verbs != ["next"]:
-        mix.verbs = rng.sample(CALLS, rng.randint(1, len(CALLS)))
-    mix.operator_share = max(mix.operator_share, 0.2)
-    mix.pause_seconds = rng.choice((0.1, 0.2, 0.4))
+        mix.verbs = rng.choice((["wise"], ["wise"], rng.sample(CALLS, rng.randint(1, len(CALLS)))))
+    mix.operator_share = max(mix.operator_share, rng.choice((0.3, 0.5, 0.7)))
+    mix.pause_seconds = rng.choice((0.1, 0.1, 0.2))
     return mix
 
 
+def _plot(mix: Mix, rng: Random) -> None:
+    """Half of all seeds look for a place between several troubles, with few others around it."""
+    names = [name for name in PLOTS if len(mix.sizes) > 1 or not name.startswith("members:")]
+    mix.plot = rng.choice(names)
+    mix.strikes = 0.0
+    mix.while_seconds = rng.choice((0.05, 0.2, 0.2, 0.7))
+    # The operator lets go on what a failover has left.
+    mix.operator_share, mix.pause_seconds = rng.choice((0.5, 0.8, 0.8)), rng.choice((0.15, 0.3))
+    mix.faults = dict.fromkeys(rng.sample(FAULTS, 2), 1.0)
+    mix.verbs = rng.choice((["sync"], ["sync", "sync", "next"]))
+    mix.slow_steps = rng.choice((None, 0.1, 0.3))
+    mix.lossy_calls = rng.choice((None, 0.0, 0.5))
+    if mix.plot.startswith("members:"):
+        mix.verbs, mix.operator_share = ["regroup", "sync", "sync"], 0.5
+
+
 def _focus(mix: Mix, rng: Random) -> None:
-    """Half of all seeds are about one thing, so that its narrow moments come often."""
+    """Half of all others are about one thing, so that its narrow moments come often."""
 
     def only(*names: str) -> None:
         mix.faults = {name: rng.choice((0.5, 1.0, 2.0)) for name in names}

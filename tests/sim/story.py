@@ -11,6 +11,7 @@ from tests.sim.faults import Faults
 from tests.sim.load import Load
 from tests.sim.mix import ALL, Less, Mix, draw
 from tests.sim.operator import Operator
+from tests.sim.plots import VERBS, Director
 from tests.sim.world.delays import Drawn
 from tests.sim.world.scheduler import Event, Kind
 from tests.sim.world.world import QUICK, World
@@ -22,6 +23,7 @@ TROUBLE_SECONDS = 2.5
 HEAL_SECONDS = 30.0
 LOOK_SECONDS = 0.2  # between two looks of the operator in a healed world
 TELLING = frozenset({Kind.LEDGER, Kind.FLUSH, Kind.CALL, Kind.ASK, Kind.ANSWER, Kind.LINK})
+LOOKED_AT = frozenset({Kind.CALL, Kind.ANSWER, Kind.LINK})  # what the row or a site says may be another now
 LONG_RESUME_SECONDS = 0.3
 
 
@@ -53,6 +55,7 @@ class Story:
             resume_wait_seconds=LONG_RESUME_SECONDS if mix.lazy_resume else QUICK.resume_wait_seconds,
         )
         self.world = self._make_world(limits, trace)
+        self.delays.change(mix.lossy_calls, mix.slow_steps)
         self.delays.clock = lambda: self.world.scheduler.now
         self.watch = Watch(self.world)
         self.faults = self._make_faults()
@@ -62,6 +65,11 @@ class Story:
         self._kinds = list(mix.faults)
         self._weights = list(mix.faults.values())
         self._verbs = [verb for verb in mix.verbs if verb not in less.without]
+        self._director: Director | None = None
+        if mix.plot and "plot" not in less.without:
+            rng, sites = Random(f"{seed} plot"), list(self.world.agents)
+            self._director = Director(mix.plot, rng, self.world.scheduler, sites, self._deed)
+            self.watch.also(self._director)
 
     def _draw(self, rng: Random) -> Mix:
         return draw(rng)
@@ -88,9 +96,11 @@ class Story:
             rng = Random(f"{self.seed} host {number}")
             self.loads.append(Load(world, host, rng, self.less.requests_most))
         self._trouble_later()
-        world.scheduler.after_each = self._strike if mix.strikes else None
+        world.scheduler.after_each = self._strike
         world.run(TROUBLE_SECONDS)
         world.scheduler.after_each = None
+        if self._director is not None:
+            self._director.over = True
         self._heal()
         self._settle()
         return Told(
@@ -120,7 +130,11 @@ class Story:
 
     def _strike(self, event: Event) -> None:
         """The narrow moments: between a commit and what it allows, a check's answer and its use."""
-        if event.kind in TELLING and self.rng.random() < self.mix.strikes:
+        if event.kind in LOOKED_AT:
+            self._audit()
+        if self._director is not None:
+            self._director.after(event)
+        if self.mix.strikes and event.kind in TELLING and self.rng.random() < self.mix.strikes:
             self._break()
 
     def _break(self) -> None:
@@ -129,7 +143,20 @@ class Story:
             return
         if self.world.trace.on:
             self.world.trace.add(self.world.scheduler.now, "world", f"** {kind}")
-        self.faults.kinds[kind]()
+        self.faults.strike(kind)
+
+    def _deed(self, what: str, site: str) -> None:
+        """Of the plot."""
+        known = what in VERBS or what in self.faults.kinds  # some are of real controllers only
+        if self.faults.healed or not known or what in self.less.without or not self._one_more(what):
+            return
+        self._audit()
+        if self.world.trace.on:
+            self.world.trace.add(self.world.scheduler.now, "world", f"** the plot: {what} {site}".rstrip())
+        if what in VERBS:
+            self.operator.act([what])
+        else:
+            self.faults.strike(what, site)
 
     def _one_more(self, kind: str) -> bool:
         most = self.less.troubles_most

@@ -66,7 +66,7 @@ class Durable(Observers):
     def check_all(self, site: str, volumes: Sequence[int] | None = None) -> None:
         """P1 and P4: the site holds everything that was answered, and everything that was read."""
         disks = self.disks(site, range(len(self._world.sizes)) if volumes is None else volumes)
-        why = self._registers.now.why_not_disks(disks, self._world.history.tick())
+        why = self._registers.now.why_not_now(disks, self._world.history.tick())
         if why is not None:
             raise Violation("P1", f"at {site}, {why}")
 

@@ -5,7 +5,7 @@ that a host has read, which began only after the value in question had taken eff
 found or not.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.sim.world.disk import Disk
@@ -31,9 +31,6 @@ class SectorLog:
     writes: list[HostOp] = field(default_factory=list)
     claims: list[tuple[int, int, int]] = field(default_factory=list)  # reads: (issued, answered, writer)
     seen: dict[int, int] = field(default_factory=dict)  # writer → when a read that returned it was answered
-    fine: int = (
-        -1
-    )  # the writer that was last found there rightly, if nothing about this sector was heard since
 
     def is_plain(self, writer: int) -> bool:
         """Whether it is the last that was asked for, and nobody has read anything."""
@@ -55,6 +52,7 @@ class Branch:
         self._history = history
         self._began = began
         self.logs: dict[int, dict[int, SectorLog]] = {}  # by volume and sector
+        self._looked: dict[Disk, set[int]] = {}  # disks that were right: sectors of which was heard since
 
     def fork(self) -> "Branch":
         """The same history, which goes on by itself."""
@@ -106,34 +104,54 @@ class Branch:
     def why_not_disks(
         self, disks: Mapping[int, Disk], moment: int, must: Must = was_answered, claims: bool = True
     ) -> str | None:
-        """The same for all that the disks, by volume, hold.
-
-        What may be found now may be found later as well, unless something is heard of its sector: a disk that is
-        looked at again and again, as usual, is looked at where something has happened.
-        """
-        usual = must is was_answered and claims
+        """The same for all that the disks, by volume, hold."""
         for volume, disk in disks.items():
-            cache, logs = disk.cache, self.logs.get(volume, {})
-            for sector in logs.keys() | cache.keys():
-                content = cache.get(sector)
-                writer = ZEROS if content is None else writer_of(volume, sector, content)
-                log = logs.get(sector)
-                if log is not None and (log.is_plain(writer) or (usual and log.fine == writer)):
-                    continue
-                why = self.why_not(volume, sector, writer, moment, must, claims)
-                if why is not None:
-                    return f"sector {sector} of volume {volume}: {why}"
-                if usual and log is not None:
-                    log.fine = writer
+            sectors = self.logs.get(volume, {}).keys() | disk.cache.keys()
+            why = self._why_not_sectors(volume, disk, sectors, moment, must, claims)
+            if why is not None:
+                return why
+        return None
+
+    def why_not_now(self, disks: Mapping[int, Disk], moment: int) -> str | None:
+        """The same at every present moment, for disks that are looked at again and again.
+
+        What may be found now may be found later as well, unless it is written to or something is heard of it: so only
+        that is looked at.
+        """
+        for volume, disk in disks.items():
+            heard = self._looked.get(disk)
+            if heard is None or disk.changed is None:
+                sectors = self.logs.get(volume, {}).keys() | disk.cache.keys()
+            else:
+                sectors = heard | disk.changed
+            why = self._why_not_sectors(volume, disk, sectors, moment, was_answered, True)
+            if why is not None:
+                self._looked.pop(disk, None)
+                return why
+            self._looked[disk] = set()
+            disk.changed = set()
+        return None
+
+    def _why_not_sectors(
+        self, volume: int, disk: Disk, sectors: Iterable[int], moment: int, must: Must, claims: bool
+    ) -> str | None:
+        cache, logs = disk.cache, self.logs.get(volume, {})
+        for sector in sectors:
+            content = cache.get(sector)
+            writer = ZEROS if content is None else writer_of(volume, sector, content)
+            log = logs.get(sector)
+            if log is not None and log.is_plain(writer):
+                continue
+            why = self.why_not(volume, sector, writer, moment, must, claims)
+            if why is not None:
+                return f"sector {sector} of volume {volume}: {why}"
         return None
 
     def heard(self, op: HostOp) -> None:
-        """Something became of a request: what it touches must be looked at anew."""
-        logs = self.logs.get(op.volume, {})
-        for sector in op.sectors:
-            log = logs.get(sector)
-            if log is not None:
-                log.fine = -1
+        """Something became of a request: what it touches must be looked at anew, at both sites."""
+        for disk, sectors in self._looked.items():
+            if disk.volume == op.volume:
+                sectors.update(op.sectors)
 
     def newest(self, disks: Mapping[int, Disk]) -> int:
         """The moment at which the last of the branch's writes that the disks show was asked for."""
@@ -199,7 +217,7 @@ class Registers(Observers):
             if branch is not self.now or self._lawful(op.site):
                 for log in branch.logs_of(op.volume, op.sectors):
                     log.writes.append(op)
-                    log.fine = -1
+                branch.heard(op)
 
     def ended(self, op: HostOp) -> None:
         self.now.heard(op)

@@ -5,7 +5,7 @@ from tests.sim.checkers.evidence import Evidence
 from tests.sim.checkers.one_writer import OneWriter
 from tests.sim.checkers.registers import Registers
 from tests.sim.checkers.stable import Stable
-from tests.sim.world.observers import All
+from tests.sim.world.observers import All, Observers
 from tests.sim.world.world import A, World
 
 
@@ -19,4 +19,9 @@ class Watch:
         self.stable = Stable(self.registers)
         self.evidence = Evidence(world, self.durable)
         # P4 looks at a read before the registers take it in; P2 knows of a move before the others do.
-        world.observers = All(self.one_writer, self.stable, self.registers, self.durable, self.evidence)
+        self._all = All(self.one_writer, self.stable, self.registers, self.durable, self.evidence)
+        world.observers = self._all
+
+    def also(self, other: Observers) -> None:
+        """Who is told behind all checkers."""
+        self._all.each.append(other)

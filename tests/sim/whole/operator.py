@@ -69,6 +69,8 @@ class WholeOperator:
                 return self._members()
             case "next":
                 return self._next()
+            case "wise":
+                return self._wise()
             case _:
                 return kind, {}
 
@@ -85,6 +87,29 @@ class WholeOperator:
             case _:
                 return None, {}
 
+    def _wise(self) -> tuple[str | None, dict[str, Any]]:
+        """What is not refused now, as far as an operator can see."""
+        wish = self.world.database.wishes[SESSION]
+        told = self.world.told(self.world.arbiter.rows[SESSION].primary)
+        match wish.status:
+            case "available" if wish.paused:
+                kinds = ["sync", "sync", "sync", "members", "forced"]
+            case "available" if told.get("in_step"):
+                kinds = ["failover", "failover", "reverse", "reverse", "stop", "extend", "sync"]
+            case "available":
+                kinds = ["forced", "stop", "sync", "failover"]
+            case "failed_over":
+                kinds = ["reprotect", "reprotect", "reprotect", "forced", "failover"]
+            case "error_failing_over":
+                kinds = ["failover", "forced"]
+            case "error_reversing":
+                kinds = ["reverse", "failover", "forced"]
+            case _ if self.rng.random() < 0.2:
+                kinds = ["failover", "reverse"]
+            case _:
+                return None, {}  # something is under way
+        return self._choose(self.rng.choice(kinds))
+
     def _extend(self) -> tuple[str | None, dict[str, Any]]:
         read = self.world.file.read
         sizes = dict(
@@ -99,6 +124,8 @@ class WholeOperator:
     def _members(self) -> tuple[str | None, dict[str, Any]]:
         """The last pair leaves, or comes back, while all is paused."""
         wish = self.world.database.wishes[SESSION]
+        if len(self.world.sizes) < 2:
+            return None, {}
         if not wish.paused:
             return "stop", {}
         last = f"pair{len(self.world.sizes) - 1}"

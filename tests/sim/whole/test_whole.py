@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 from sqlalchemy import update
+from tests.sim import story
 from tests.sim.checkers.violation import Violation
 from tests.sim.whole.controllers import PROJECT
 from tests.sim.whole.story import WholeStory
@@ -114,6 +115,7 @@ def test_a_defect_of_a_controller_breaks_a_seed(monkeypatch: pytest.MonkeyPatch)
 
 def test_an_operation_that_never_ends_breaks_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Runner, "take", lambda self, operation: None)
+    monkeypatch.setattr(story, "HEAL_SECONDS", 8.0)
 
     def run() -> None:
         for seed in SOME:

@@ -103,6 +103,11 @@ class Drawn(Steady):
         self._lazy_batches = rng.choice((0.0, 0.3))
         self._bursts = rng.choice((0.0, 0.3))
 
+    def change(self, lossy_calls: float | None, slow_steps: float | None) -> None:
+        """Where these are not to be as drawn."""
+        self._lossy_calls = self._lossy_calls if lossy_calls is None else lossy_calls
+        self._slow_steps = self._slow_steps if slow_steps is None else slow_steps
+
     def disk(self) -> float:
         rng = self._rng
         return rng.random() * self._disk_scale if rng.random() < self._slow_disk else 0.0

@@ -38,12 +38,14 @@ class Failure:
 class Disk:
     """One volume at one site. It outlives the agent's process; what to run when is the agent's business."""
 
-    def __init__(self, volume_id: str, size_bytes: int) -> None:
+    def __init__(self, volume_id: str, size_bytes: int, volume: int = 0) -> None:
         assert size_bytes % SECTOR == 0
         self.volume_id = volume_id
+        self.volume = volume  # the number of its pair
         self.size_bytes = size_bytes
         self.failures: list[Failure] = []
         self.cache: dict[int, bytes] = {}  # a sector that is not there is zeros
+        self.changed: set[int] | None = None  # what a checker has not seen yet; None: perhaps everything
         self._durable: dict[int, bytes] = {}
         self._writes = 0  # how many there were
         self._unflushed: dict[int, list[Version]] = {}  # by sector: since the last flush, in order
@@ -126,6 +128,7 @@ class Disk:
     def bring(self, sector: int, content: bytes) -> None:
         """What was on this disk already, whoever wrote it."""
         self.cache[sector] = self._durable[sector] = content
+        self.changed = None
         self._forget_chunks(sector * SECTOR, SECTOR)
 
     # --- ends ---
@@ -145,6 +148,7 @@ class Disk:
         self._unflushed.clear()
         self._chunks.clear()
         self.cache = dict(self._durable)
+        self.changed = None
         self.flush_broken = 0
         return lost
 
@@ -161,7 +165,7 @@ class Disk:
         Where the same is there already, and durably, nothing can tell that it was written once more.
         """
         self._writes = number = self._writes + 1
-        cache, unflushed, first = self.cache, self._unflushed, offset // SECTOR
+        cache, unflushed, changed, first = self.cache, self._unflushed, self.changed, offset // SECTOR
         for index in indexes:
             content = bytes(data[index * SECTOR : (index + 1) * SECTOR]) if data else ZERO
             sector = first + index
@@ -169,6 +173,8 @@ class Disk:
             if versions is None and cache.get(sector, ZERO) == content:
                 continue
             cache[sector] = content
+            if changed is not None:
+                changed.add(sector)
             if versions is None:
                 unflushed[sector] = [(number, content)]
             else:

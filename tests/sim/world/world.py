@@ -69,7 +69,7 @@ class World:
         for site, agent in self.agents.items():
             for volume, size in enumerate(sizes):
                 volume_id = self.volume_id(volume, site)
-                agent.disks[volume_id] = Disk(volume_id, size)
+                agent.disks[volume_id] = Disk(volume_id, size, volume)
         self.controller = Controller(self)
 
     def start(self) -> None:
