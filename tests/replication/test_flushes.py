@@ -1,0 +1,60 @@
+"""The primary's flushes: which answers they count, and which intents may go behind them."""
+
+from tests.replication.scene import EXTENT, SECTORS_PER_EXTENT, in_step
+from tests.sim.world.scheduler import Kind
+from tests.sim.world.world import SESSION, A, B
+
+from bilocate.domain.geometry import CHUNKS_PER_EXTENT
+from bilocate.replication.frames import Frame
+from bilocate.replication.frames import Kind as FrameKind
+
+EXTENTS = [8 * EXTENT]
+
+
+def test_DROPWAIT_a_flush_that_a_stop_cuts_short_drops_no_intent_without_its_dirty_bits() -> None:
+    """It began for both sites, and ends by this one's answer alone: B may still lose what it confirmed (P5)."""
+    scene = in_step(EXTENTS, intents_max=2)
+    with scene.holding(Kind.FLUSH, B):
+        writes = [scene.until_answered(scene.host.write(extent * SECTORS_PER_EXTENT)) for extent in range(5)]
+        scene.run()
+        scene.world.controller.set_paused(SESSION, True)
+        scene.wait(A, "solo")
+        scene.run()
+        record = scene.durable(A)
+        assert len(record.intents) < len(writes)
+        for extent in range(len(writes)):
+            assert extent in record.intents or extent * CHUNKS_PER_EXTENT in record.dirty
+        scene.b.cut_power()
+    scene.b.start()
+    assert scene.writer(B, 0) != writes[0].number
+    scene.world.controller.set_paused(SESSION, False)
+    scene.until_in_step()
+    for extent, write in enumerate(writes):
+        assert scene.writer(B, extent * SECTORS_PER_EXTENT) == write.number
+
+
+def test_a_hosts_flush_takes_no_intent_away_while_there_is_room() -> None:
+    """They go when there is no room for more: each that goes makes the next write into its extent wait."""
+    scene = in_step(EXTENTS)
+    for extent in range(3):
+        scene.until_answered(scene.host.write(extent * SECTORS_PER_EXTENT))
+    scene.until_answered(scene.host.flush())
+    scene.run()
+    assert scene.durable(A).intents == scene.durable(B).intents == {0, 1, 2}
+
+
+def test_FLUSH_an_answer_to_another_flush_is_no_answer_to_this_one() -> None:
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    scene.until_answered(scene.host.flush())
+    scene.until_answered(scene.host.write(1))
+    ports = scene.a.sessions[SESSION]
+    assert ports.link is not None
+    with scene.holding(Kind.FLUSH, B):
+        flush = scene.host.flush()
+        scene.run(0.02)
+        frame = Frame(FrameKind.FLUSHED, seq=1)
+        ports.session.on_frames(ports.link.number, [frame], scene.world.scheduler.now)
+        scene.run(0.02)
+        assert not flush.ok
+    scene.until_answered(flush)
