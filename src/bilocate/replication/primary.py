@@ -449,7 +449,9 @@ class PrimaryHalf:
 
     def on_local_done(self, request: Request, errno: int) -> None:
         """The disk finished what it could not finish at once."""
-        if not self._start.local_done(request, errno):
+        if self._start.local_done(request, errno):
+            self._pursue(self.now)  # a start may have waited for it
+        else:
             self.path.local_done(request, errno)
 
     def on_flushed(self, token: int, errno: int) -> None:
