@@ -35,7 +35,9 @@ class Start:
         half = self._half
         if self._late:
             # PULL: it could land on what a host is answered for later, or on what a newer pull brings.
-            half.refusal = half.refusal or "this site's disks still write what a pull brought whose link is gone"
+            half.refusal = (
+                half.refusal or "this site's disks still write what a pull brought whose link is gone"
+            )
             return
         if half.view.row is None:
             half.view.ask(Call.ATTACH)
