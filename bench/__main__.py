@@ -19,6 +19,7 @@ from bench.cases import (
     growth_ledger,
     growth_load,
     growth_memory,
+    growth_outage,
     growth_resync,
     memory,
     resync,
@@ -49,6 +50,7 @@ RUNS: dict[str, Callable[[Place, Options], CaseResult]] = {
     "growth-memory": lambda place, options: growth_memory.run(place),
     "growth-resync": lambda place, options: growth_resync.run(place, options.resync_repetitions),
     "growth-failover": lambda place, options: growth_failover.run(place, options.resync_repetitions),
+    "growth-outage": lambda place, options: growth_outage.run(place, options.resync_repetitions),
     "growth-ledger": lambda place, options: growth_ledger.run(place),
 }
 

@@ -13,7 +13,17 @@ from bench.tables import EVERYONE
 GROWTH = "growth"
 GROWTHS = tuple(
     f"{GROWTH}-{what}"
-    for what in ("depth", "connections", "volumes", "groups", "memory", "resync", "failover", "ledger")
+    for what in (
+        "depth",
+        "connections",
+        "volumes",
+        "groups",
+        "memory",
+        "resync",
+        "failover",
+        "outage",
+        "ledger",
+    )
 )
 CASES = ("resync", "failover", "stall", "memory", *GROWTHS)
 # Medians of fewer are not worth telling; --quick is for trying things out.

@@ -176,9 +176,15 @@ class Installation:
 
     def session(self, group: Group, site: str) -> dict[str, Any]:
         """What a site's agent tells of a group's session."""
+        return self._ask_agent(site, f"sessions/{group['id']}")
+
+    def states(self, site: str) -> list[str]:
+        """Of all sessions at a site."""
+        return [str(each["state"]) for each in self._ask_agent(site, "status")["sessions"].values()]
+
+    def _ask_agent(self, site: str, what: str) -> dict[str, Any]:
         control = control_of(self.layout, site)
-        url = f"{control.url}/v1/sessions/{group['id']}"
-        answer = httpx.get(url, headers=control.headers, timeout=10, trust_env=False)
+        answer = httpx.get(f"{control.url}/v1/{what}", headers=control.headers, timeout=10, trust_env=False)
         return dict(answer.raise_for_status().json())
 
     def ledger_count(self, site: str, what: str) -> float:

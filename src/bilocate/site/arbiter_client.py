@@ -21,6 +21,9 @@ from bilocate.tls import client_context
 
 log = structlog.get_logger(__name__)
 
+# Sessions beyond that wait here for their turn, and a call's time begins with it: when the other site is lost, all ask
+# at once, and a controller that answers one after the other must not have the last of them time out and ask again.
+CALLS_AT_ONCE = 8
 # An answer is some 200 bytes; whatever is longer is none.
 _ANSWER_BYTES_MAX = 64 * 1024
 # A call that ended without a whole answer. AttributeError: the HTTP library asks a new connection for its socket, and
@@ -66,6 +69,7 @@ class ArbiterClient:
         self._urls = [url.rstrip("/") for url in controller_urls]
         self._present = 0  # the URL that calls go to now
         self._settings = settings or ArbiterSettings()
+        self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
         # A repetition inside the client would be a second call whose first one's outcome is unknown.
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {token}"},
@@ -73,7 +77,7 @@ class ArbiterClient:
             transport=httpx.AsyncHTTPTransport(
                 verify=client_context(ca_file),
                 retries=0,
-                limits=httpx.Limits(max_keepalive_connections=8, keepalive_expiry=60.0),
+                limits=httpx.Limits(max_keepalive_connections=CALLS_AT_ONCE, keepalive_expiry=60.0),
             ),
             follow_redirects=False,
             trust_env=False,
@@ -84,7 +88,8 @@ class ArbiterClient:
     ) -> Row | Refusal | None:
         """Ask once. None: the outcome is unknown, the call may or may not have been carried out."""
         body = {"call": call.value, "epoch": epoch, "site": site, "version": version}
-        reply = await self._post(f"/internal/v1/arbiter/{quote(session_id, safe='')}", body)
+        async with self._turns:
+            reply = await self._post(f"/internal/v1/arbiter/{quote(session_id, safe='')}", body)
         answer = None if reply is None else _understand(reply, session_id, call, body)
         if answer is None and reply is not None:
             log.warning("arbiter_answer_unusable", session=session_id, call=call.value, status=reply.status)

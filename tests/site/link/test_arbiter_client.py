@@ -10,7 +10,7 @@ import pytest
 from anyio._backends import _asyncio as anyio_asyncio
 
 from bilocate.domain.arbiter import Call, Refusal, Row, RowState
-from bilocate.site.arbiter_client import ArbiterClient, ArbiterSettings
+from bilocate.site.arbiter_client import CALLS_AT_ONCE, ArbiterClient, ArbiterSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -97,6 +97,22 @@ async def test_an_accepted_call_gives_the_row_over_one_kept_connection() -> None
             "Bearer the-token",
             {"call": "request_solo", "epoch": 3, "site": "az1", "version": 7},
         )
+
+
+async def test_calls_of_many_sessions_take_turns_and_none_times_out_while_it_waits_for_its_own() -> None:
+    async with controller() as it, client(it) as asker:
+        one_after_the_other = asyncio.Lock()
+
+        async def slow(path: str, body: dict[str, Any]) -> bytes:
+            async with one_after_the_other:
+                await asyncio.sleep(0.004)
+            return reply(200, {"row": ROW})
+
+        it.answer = slow
+        answers = await asyncio.gather(*(ask(asker) for _ in range(100)))  # twice as long as one may take
+        assert None not in answers
+        assert len(it.requests) == 100
+        assert it.connections <= CALLS_AT_ONCE
 
 
 @pytest.mark.parametrize("refusal", list(Refusal))
