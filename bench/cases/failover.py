@@ -16,8 +16,8 @@ VOLUMES = 16
 AIM_SECONDS = 1.0
 NOTES = (
     f"{VOLUMES} volumes in one group, written to until the primary's agent is killed (SIGKILL). Then: the call of "
-    "failover, waiting for its end, asking for a connection to each volume at the other site, connecting, one write "
-    "each. The old site is then started, reprotected, and is where the next failover leads."
+    "failover, waiting for its end; then a host for each volume asks for its connection at the other site, connects "
+    "and writes once, all side by side. The old site is then started, reprotected, and is where the next failover leads."
 )
 
 
@@ -69,9 +69,7 @@ async def _fail_over(installation: Installation, group: Group, volumes: list[Vol
     began = time.monotonic()
     await asyncio.to_thread(installation.act, group, "failover", judge_failed_over)
     failed_over = time.monotonic()
-    clients = await hosts.connect(installation, volumes)
-    answers = await hosts.write_each(clients)
-    await _close(clients)
+    answers = await hosts.write_each(installation, volumes)
     return Times(failed_over - began, answers[0] - began, answers[-1] - began)
 
 

@@ -20,15 +20,19 @@ async def connect(installation: Installation, volumes: Sequence[Volume]) -> list
     return list(await asyncio.gather(*(NbdClient.connect(uri, DEPTH) for uri in uris)))
 
 
-async def write_each(clients: Sequence[NbdClient]) -> list[float]:
-    """Write a block through every connection; the moments at which the answers came, in order."""
+async def write_each(installation: Installation, volumes: Sequence[Volume]) -> list[float]:
+    """A host for each volume asks for its connection, connects and writes a block, all side by side; the moments at
+    which the answers came, in order."""
     content = os.urandom(BLOCK_BYTES)
 
-    async def write(client: NbdClient) -> float:
+    async def write(volume: Volume) -> float:
+        (client,) = await connect(installation, [volume])
         await client.write(0, content)
-        return time.monotonic()
+        answered = time.monotonic()
+        await client.close()
+        return answered
 
-    return sorted(await asyncio.gather(*map(write, clients)))
+    return sorted(await asyncio.gather(*map(write, volumes)))
 
 
 class Writer:
