@@ -30,7 +30,7 @@ def check_dirty(installation: Installation, groups: Sequence[Group], volume_gib:
 
     :raises BenchError: it has not.
     """
-    least = volume_gib * GIB * share * 0.99  # a segment's share is rounded
+    least = volume_gib * GIB * _chunks(share) / SEGMENT_CHUNKS
     for group in groups:
         for volume in installation.session(group, SITES[0])["volumes"]:
             if volume["blank"] or not least <= volume["dirty_bytes"] < 2 * least:
@@ -65,4 +65,9 @@ def dirty_of(volume_id: str, volume_gib: int, share: float) -> Iterator[PutDirty
 @cache
 def _pattern(number: int, share: float) -> BitMap:
     draw = random.Random(number)
-    return BitMap(draw.sample(range(SEGMENT_CHUNKS), round(SEGMENT_CHUNKS * share)))
+    return BitMap(draw.sample(range(SEGMENT_CHUNKS), _chunks(share)))
+
+
+def _chunks(share: float) -> int:
+    """Of each segment: a share is rounded to whole chunks."""
+    return round(SEGMENT_CHUNKS * share)

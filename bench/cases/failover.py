@@ -17,7 +17,7 @@ AIM_SECONDS = 1.0
 NOTES = (
     f"{VOLUMES} volumes in one group, written to until the primary's agent is killed (SIGKILL). Then: the call of "
     "failover, waiting for its end; then a host for each volume asks for its connection at the other site, connects "
-    "and writes once, all side by side. The old site is then started, reprotected, and is where the next failover leads."
+    "and writes once, all side by side. The old site is then started and reprotected; the next failover leads there."
 )
 
 
