@@ -48,6 +48,7 @@ class DescriptorDisk(Disk):
         self._in_threads = 0
         self._closed = False
         self._slow_until = 0.0
+        self._slow_at = -SLOW_HOLD_SECONDS  # when a write was slow last
         self._nowait = True  # until the file system says that it cannot
         self._in_memory = syscalls.is_in_memory(fd)  # tmpfs refuses RWF_NOWAIT, and has nothing to wait for
         self._flushing = False
@@ -59,21 +60,31 @@ class DescriptorDisk(Disk):
         """Zero a range inside the disk, blocking; an errno."""
 
     def write_now(self, offset: int, data: Buffer) -> int | None:
-        length, began = len(data), monotonic()
-        if length > LOOP_WRITE_BYTES_MAX or began < self._slow_until:
+        length = len(data)
+        if length > LOOP_WRITE_BYTES_MAX:
             return None
         if self._closed or offset < 0 or offset + length > self.size_bytes:
             return self._refusal(offset, errno.ENOSPC)
+        began = 0.0
+        if not self._in_memory:  # else a long write was kept from a CPU, not from a disk
+            began = monotonic()
+            if began < self._slow_until:
+                return None
         try:
             written = os.pwrite(self._fd, data, offset)
         except OSError as error:
             return error.errno or errno.EIO
-        ended = monotonic()
-        if ended - began > SLOW_WRITE_SECONDS:
-            self._slow_until = ended + SLOW_HOLD_SECONDS
+        if began and (ended := monotonic()) - began > SLOW_WRITE_SECONDS:
+            self._note_slow(ended)
         if written == length:
             return 0
         return syscalls.write_all(self._fd, offset + written, memoryview(data)[written:])
+
+    def _note_slow(self, now: float) -> None:
+        """One slow write may be a process that had to wait for a CPU; two of them are a disk."""
+        if now - self._slow_at < SLOW_HOLD_SECONDS:
+            self._slow_until = now + SLOW_HOLD_SECONDS
+        self._slow_at = now
 
     def write(self, offset: int, data: Buffer, done: ErrnoDone) -> int | None:
         code = self.write_now(offset, data)
