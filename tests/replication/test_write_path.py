@@ -1,6 +1,7 @@
 """The primary's write path by itself: what it sends, what it counts, what it gives up."""
 
 import errno
+from collections.abc import Sequence
 from itertools import count
 
 import pytest
@@ -34,6 +35,10 @@ class Ports:
 
     def send(self, header: bytes, payload: bytes = b"") -> None:
         self.sent.append(HEADER.unpack(header))
+
+    def send_all(self, frames: Sequence[bytes]) -> None:
+        for header, payload in zip(frames[::2], frames[1::2], strict=True):
+            self.send(header, payload)
 
     def commit(self, changes: object, token: int) -> None:
         """Durable when the test says so."""
@@ -320,3 +325,25 @@ def test_TRIP_what_is_held_stays_held_in_order_when_the_gate_shuts_again_meanwhi
     path.path.open = True
     path.path.admit_held()
     assert path.answered == [*others, late]
+
+
+def test_a_batch_of_requests_goes_in_the_order_in_which_it_came() -> None:
+    path = Path()
+    sent_before_flush: list[int] = []
+    path.path._on_flush = lambda request: sent_before_flush.append(len(path.ports.sent))
+    ops = [Op.WRITE, Op.ZERO, Op.FLUSH, Op.WRITE, Op.WRITE]
+    places = [0, 1, 0, 0, 2]  # the fourth waits for the first
+    requests = [
+        Request(op, place * SECTOR, 0 if op is Op.FLUSH else SECTOR, path.note, b"x" * SECTOR)
+        for op, place in zip(ops, places, strict=True)
+    ]
+    path.path.submit_all(requests)
+    assert sent_before_flush == [2]
+    assert [request.seq for request in requests] == [1, 2, 0, 0, 3]
+    assert path.path.bytes == 4 * SECTOR
+    path.path.write_begun()
+    path.path.confirmed(3)
+    path.path.write_begun()
+    path.path.confirmed(4)
+    assert [request for request, _ in path.answers] == [requests[0], requests[1], requests[4], requests[3]]
+    assert path.path.bytes == path.path.link_bytes == 0

@@ -95,6 +95,10 @@ class Ports:
         if self.link is not None:
             self.link.send(header, payload)
 
+    def send_all(self, frames: Sequence[Buffer]) -> None:
+        for header, payload in zip(frames[::2], frames[1::2], strict=True):
+            self.send(bytes(header), payload)
+
     def want_link(self, wanted: bool) -> None:
         self.dialing = wanted
 

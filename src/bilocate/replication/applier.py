@@ -62,11 +62,36 @@ class Applier:
             raise MalformedFrame(f"number {seq} after {self._last_seq}")
         request.cookie = self._link
         self._last_seq = seq
+        if not self._queue and not self._discarded:
+            self._take_alone(request)
+            return
         self._queue.append(request)
         if self._ranges[volume].enter(request):
             self._begin(request)
+        self._own_payload(request)
+
+    def _take_alone(self, request: Request) -> None:
+        """All before it is applied, so nothing is there that it could overlap, and nobody waits for what it ends: a
+        write that the disk carries out at once is noted nowhere. That is nearly every one, and saves a third."""
+        volume, errno = request.volume, None
+        may_go = self._intents.may_go(request, self._marks[volume], self._flush_number())
+        if may_go:
+            errno = self._ports.write(request)
+            if errno == 0:
+                self._applied_seq = request.seq
+                return
+        self._queue.append(request)
+        self._ranges[volume].enter(request)
+        if errno:
+            self._failed(request, errno)
+        elif may_go:
+            self.local_pending += 1
+        self._own_payload(request)
+
+    def _own_payload(self, request: Request) -> None:
+        """SECINT, OVERLAP: it has to wait, and its payload may be a part of the receive buffer."""
         if not request.local and type(request.data) is memoryview:
-            request.data = bytes(request.data)  # it may be the receive buffer's, and this one has to wait
+            request.data = bytes(request.data)
 
     def request_of(self, frame: Frame) -> Request:
         """What a WRITE, ZERO or COPY asks for.

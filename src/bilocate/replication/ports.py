@@ -72,6 +72,9 @@ class Ports(Protocol):
     def send(self, header: bytes, payload: Buffer = b"") -> None:
         """Put a frame on the present link, behind all earlier ones. Without a link it is dropped."""
 
+    def send_all(self, frames: Sequence[Buffer]) -> None:
+        """`send` for several frames: header and payload of each in turn; a payload may be empty."""
+
     def want_link(self, wanted: bool) -> None:
         """Primary: keep dialling the peer (with backoff), or stop. → `on_link_up(link, now)`."""
 

@@ -15,7 +15,7 @@ from bilocate.domain.geometry import CHUNK_BYTES
 from bilocate.replication.frames import HEADER, KEEP_ALLOCATED, Kind
 from bilocate.replication.intents import IntentWaits
 from bilocate.replication.marks import Marks
-from bilocate.replication.ports import Ports
+from bilocate.replication.ports import Buffer, Ports
 from bilocate.replication.ranges import Ranges
 from bilocate.replication.requests import Op, Request
 
@@ -64,21 +64,26 @@ class WritePath:
 
     def submit(self, request: Request) -> None:
         """Take a host's request."""
-        self._arrivals = request.arrival = self._arrivals + 1
-        op = request.op
-        if op is not _READ and op is not _FLUSH:
-            self.bytes += request.length
-            if self.open:  # as `_admit` does it
-                if self.ranges[request.volume].enter(request):
-                    self._begin_write(request)
-                return
-        self._admit(request)
+        self.submit_all((request,))
 
     def submit_all(self, requests: Iterable[Request]) -> None:
-        """Take a host's requests, in their order."""
-        submit = self.submit
+        """Take a host's requests, in their order. Writes that may begin do so together: that saves seven calls for
+        each of them."""
+        ready: list[Request] = []
         for request in requests:
-            submit(request)
+            self._arrivals = request.arrival = self._arrivals + 1
+            op = request.op
+            if op is _READ or op is _FLUSH:
+                self._go(ready)  # what came before it goes before it
+                ready = []
+                self._admit(request)
+                continue
+            self.bytes += request.length
+            if not self.open:
+                self.held.append(request)
+            elif self.ranges[request.volume].enter(request) and self._may_begin(request):
+                ready.append(request)
+        self._go(ready)
 
     def _admit(self, request: Request) -> None:
         if not self.open:
@@ -142,29 +147,38 @@ class WritePath:
     # --- writes ---
 
     def _begin_write(self, request: Request) -> None:
-        """Its range is its own now. INTENT: not one byte moves before its extents' intents are durable."""
+        """Its range is its own now."""
         if not self.open:
             self.held.append(request)  # before its followers, which leave() lets begin
             self._leave(request)
-        elif self._intents.may_go(request, self._marks[request.volume], self.flush_number):
-            self._go(request)
+        elif self._may_begin(request):
+            self._go((request,))
+
+    def _may_begin(self, request: Request) -> bool:
+        """INTENT: not one byte moves before its extents' intents are durable; `committed` begins it then."""
+        return self._intents.may_go(request, self._marks[request.volume], self.flush_number)
 
     def committed(self, token: int) -> None:
         """A commit of intents is durable: the writes that waited for it begin."""
         for request in self._intents.committed(token):
             self._begin_write(request)
 
-    def _go(self, request: Request) -> None:
-        """On the link, and to the own disk at the end of the batch: the frame travels while the disk works."""
-        self.seq = request.seq = self.seq + 1
-        self.unanswered[request.seq] = request
+    def _go(self, requests: Sequence[Request]) -> None:
+        """On the link, and to the own disk at the end of the batch: the frames travel while the disk works."""
+        if not requests:
+            return
+        seq, unanswered = self.seq, self.unanswered
+        for request in requests:
+            seq = request.seq = seq + 1
+            unanswered[seq] = request
+        self.seq = seq
         if self.permit:
-            self._make_dirty(request)
+            for request in requests:
+                self._make_dirty(request)
         if self.linked:
-            self.unconfirmed.append(request)
-            self.link_bytes += request.length
-            self._send(request)
-        self._begun.append(request)
+            self.unconfirmed.extend(requests)
+            self._send(requests)
+        self._begun.extend(requests)
 
     def write_begun(self) -> None:
         """The end of a batch: the own disk gets its writes, and those which their answers let begin.
@@ -186,14 +200,26 @@ class WritePath:
         """What the own disk has not got yet it never gets: it goes to the next half, which would not wait for it."""
         self._begun.clear()
 
-    def _send(self, request: Request) -> None:
-        size = request.length
-        if request.op is _WRITE:
-            head = _pack(_KIND_WRITE, 0, request.volume, size, size, request.seq, request.offset)
-            self._ports.send(head, request.data)
-        else:
-            flags = KEEP_ALLOCATED if request.keep_allocated else 0
-            self._ports.send(_pack(_KIND_ZERO, flags, request.volume, size, 0, request.seq, request.offset))
+    def _send(self, requests: Iterable[Request]) -> None:
+        """All on the link, in order."""
+        frames: list[Buffer] = []  # header and payload in turn
+        size = 0
+        for request in requests:
+            length = request.length
+            size += length
+            if request.op is _WRITE:
+                frames.append(
+                    _pack(_KIND_WRITE, 0, request.volume, length, length, request.seq, request.offset)
+                )
+                frames.append(request.data)
+            else:
+                flags = KEEP_ALLOCATED if request.keep_allocated else 0
+                frames.append(
+                    _pack(_KIND_ZERO, flags, request.volume, length, 0, request.seq, request.offset)
+                )
+                frames.append(b"")
+        self.link_bytes += size
+        self._ports.send_all(frames)
 
     def _make_dirty(self, request: Request) -> None:
         """SOLO: dirty before it is answered. In memory; until it is durable its extent's intent is the evidence."""
@@ -313,9 +339,7 @@ class WritePath:
         self.confirmed_seq = 0
         self.linked_after = 0
         self.unconfirmed = deque(request for request in self.unanswered.values() if not request.errno)
-        for request in self.unconfirmed:
-            self.link_bytes += request.length
-            self._send(request)
+        self._send(self.unconfirmed)
 
     def admit_held(self) -> None:
         """The gate is open again: what was held goes on, in the order in which it came."""

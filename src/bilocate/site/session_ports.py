@@ -180,6 +180,11 @@ class SessionPorts:
         if link is not None:
             link.send(header, payload)
 
+    def send_all(self, frames: Sequence[Buffer]) -> None:
+        link = self.link
+        if link is not None:
+            link.send_all(frames)
+
     def push(self) -> None:
         """Give the kernel what was sent, now."""
         if self.link is not None:

@@ -131,6 +131,10 @@ class SitePorts:
                 self._effect("send", FrameKind(header[0]).name)
             self.link.send(header, payload)
 
+    def send_all(self, frames: Sequence[Buffer]) -> None:
+        for header, payload in zip(frames[::2], frames[1::2], strict=True):
+            self.send(bytes(header), payload)
+
     def want_link(self, wanted: bool) -> None:
         self._effect("want_link", wanted)
         self._timed = True

@@ -61,14 +61,14 @@ class Link:
 
         The payload is not copied: it must stay unchanged until the peer has answered, or the link is gone.
         """
+        self.send_all((header, payload) if payload else (header,))
+
+    def send_all(self, parts: Sequence[Buffer]) -> None:
+        """`send` for the headers and payloads of several frames, in turn."""
         if not self.open:
             return
-        self._collected.append(header)
-        size = len(header)
-        if payload:
-            self._collected.append(payload)
-            size += len(payload)
-        self._collected_bytes += size
+        self._collected += parts
+        self._collected_bytes += sum(map(len, parts))
         if self._collected_bytes >= self._settings.collected_bytes_max:
             self.flush()
         elif not self._flush_is_due and not self.owner_flushes:
