@@ -1,6 +1,6 @@
 """The primary's flushes: which answers they count, and which intents may go behind them."""
 
-from tests.replication.scene import EXTENT, SECTORS_PER_EXTENT, in_step
+from tests.replication.scene import EXTENT, SECTORS_PER_EXTENT, Scene, in_step, solo
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import SESSION, A, B
 
@@ -35,7 +35,7 @@ def test_DROPWAIT_a_flush_that_a_stop_cuts_short_drops_no_intent_without_its_dir
 
 def test_a_hosts_flush_takes_no_intent_away_while_there_is_room() -> None:
     """They go when there is no room for more: each that goes makes the next write into its extent wait."""
-    scene = in_step(EXTENTS)
+    scene = in_step(EXTENTS, intents_max=3)
     for extent in range(3):
         scene.until_answered(scene.host.write(extent * SECTORS_PER_EXTENT))
     scene.until_answered(scene.host.flush())
@@ -58,3 +58,62 @@ def test_FLUSH_an_answer_to_another_flush_is_no_answer_to_this_one() -> None:
         scene.run(0.02)
         assert not flush.ok
     scene.until_answered(flush)
+
+
+def _evidence(scene: Scene, volume: int, extent: int) -> bool:
+    """Whether A's ledger says that a write into this extent's first chunk may be here alone."""
+    record = scene.durable(A, volume)
+    return extent in record.intents or extent * CHUNKS_PER_EXTENT in record.dirty
+
+
+def test_rule_27_past_the_bound_half_of_the_intents_stay_those_entered_last() -> None:
+    scene = in_step(EXTENTS, intents_max=4)
+    for extent in range(5):
+        scene.until_answered(scene.host.write(extent * SECTORS_PER_EXTENT))
+    scene.run()
+    kept = scene.durable(A).intents
+    assert len(kept) == 2
+    assert 4 in kept
+
+
+def test_rule_27_the_bound_is_one_for_all_volumes() -> None:
+    for scene in (in_step(EXTENTS * 2, intents_max=3), solo(EXTENTS * 2, intents_max=3)):
+        for extent in range(3):
+            for host in scene.hosts:
+                scene.until_answered(host.write(extent * SECTORS_PER_EXTENT))
+            scene.run()
+            assert sum(len(scene.durable(A, volume).intents) for volume in range(2)) <= 3
+        if scene.state(A) == "solo":
+            assert all(_evidence(scene, volume, extent) for volume in range(2) for extent in range(3))
+
+
+def test_SOLODROP_during_a_resync_too() -> None:
+    """Hosts are answered by the permit: that the secondary is linked and flushes does not make it equal."""
+    scene = solo(EXTENTS, intents_max=2)
+    scene.until_answered(scene.host.write(0))
+    scene.join()
+    with scene.holding(Kind.FRAME, A, "HASHES"):
+        scene.wait(A, "copying")
+        for extent in range(1, 6):
+            scene.until_answered(scene.host.write(extent * SECTORS_PER_EXTENT))
+            scene.run()
+        assert len(scene.durable(A).intents) <= 3
+        assert all(_evidence(scene, 0, extent) for extent in range(6))
+    scene.until_in_step()
+
+
+def test_FLUSHSERVE_a_flush_of_a_start_that_was_given_up_counts_for_no_other() -> None:
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    with scene.holding(Kind.FLUSH, A):
+        scene.restart(A)
+        scene.wait(A, "pulling")
+        scene.run(0.1)
+        scene.part()
+        scene.wait(A, "starting")
+        scene.run()
+        assert len(scene.parked(Kind.FLUSH, A)) == 2
+        scene.deliver(Kind.FLUSH, A)
+        scene.run(0.2)
+        assert not scene.connects(A)
+    scene.wait(A, "solo")
