@@ -1,4 +1,4 @@
-"""Hosts that never rest: several requests at once, on few places, so that they meet each other."""
+"""Hosts that never rest: several requests at once, mostly on few places, so that they meet each other."""
 
 from random import Random
 
@@ -32,6 +32,7 @@ class Load:
         self._asked = 0
         self._reads = rng.choice((0.1, 0.3, 0.6))
         self._flushes = rng.choice((0.02, 0.1, 0.3))
+        self._cold = rng.choice((0.0, 0.1, 0.3))
         self._known = world.sizes[mix.volume] // SECTOR
         self._places = self._hot_places(world.sizes[mix.volume])
         self.host.then = self._answered
@@ -96,6 +97,8 @@ class Load:
         assert host.connection is not None
         sectors = host.connection.size_bytes // SECTOR
         first = rng.choice(self._places) + rng.randrange(4)
+        if rng.random() < self._cold:
+            first = rng.randrange(self._known)  # nobody writes there again soon: what is lost stays lost
         if sectors > self._known and rng.random() < 0.5:
             first += sectors - self._known  # it was extended
         most = sectors - first
