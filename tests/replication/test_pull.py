@@ -89,6 +89,9 @@ def test_PULL_a_chunk_that_can_not_be_written_here_keeps_hosts_away_and_says_why
     assert scene.world.run_until(lambda: scene.told(A)["refusal"] is not None, 1.0)
     assert "can't be written at 0" in scene.told(A)["refusal"]
     assert "errno 5" in scene.told(A)["refusal"]
+    with scene.holding(Kind.FRAME, B, "PULL"):
+        scene.wait(A, "pulling")
+        assert "errno 5" in scene.told(A)["refusal"]  # while it tries again
     assert not scene.connects(A)
     assert scene.durable(A).intents == {0}
     disk.failures.clear()
@@ -131,9 +134,18 @@ def test_PULL_of_all_volumes_a_few_questions_at_a_time() -> None:
         assert scene.writer(A, sector, volume) == write.number
 
 
-def test_rule_27_a_pulled_chunk_behind_the_end_is_malformed() -> None:
-    size = 128 * KIB
-    scene = in_step([size])
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (Frame(FrameKind.PULLED, 0, 0, 0, 0, 128 * KIB), f"0 bytes at {128 * KIB} is no chunk"),
+        (Frame(FrameKind.PULLED, 0, 1, 64 * KIB, 0, 0, bytes(64 * KIB)), "PULLED of volume 1"),
+        (Frame(FrameKind.PULL_DONE, 0, 1, 1, 0, 0), "PULL_DONE of volume 1"),
+    ],
+)
+def test_rule_27_what_is_pulled_from_no_volume_or_behind_its_end_is_malformed(
+    frame: Frame, words: str
+) -> None:
+    scene = in_step([128 * KIB])
     scene.until_answered(scene.host.write(0))
     with scene.holding(Kind.FRAME, A, "PULL_DONE"):
         scene.restart(A)
@@ -141,10 +153,62 @@ def test_rule_27_a_pulled_chunk_behind_the_end_is_malformed() -> None:
         scene.run(0.02)
         ports = scene.a.sessions[SESSION]
         assert ports.link is not None
-        with pytest.raises(MalformedFrame, match=f"0 bytes at {size} is no chunk"):
-            ports.session.on_frames(
-                ports.link.number,
-                [Frame(FrameKind.PULLED, 0, 0, 0, 0, size)],
-                scene.world.scheduler.now,
-            )
+        with pytest.raises(MalformedFrame, match=words):
+            ports.session.on_frames(ports.link.number, [frame], scene.world.scheduler.now)
     scene.until_in_step()
+
+
+def test_BOOTID_a_pull_notes_the_new_boot_of_every_volume() -> None:
+    """Else a later start in the same boot takes what hosts know for older than the crash, and refuses them."""
+    scene = in_step([320 * KIB, 320 * KIB])
+    for host in scene.hosts:
+        scene.until_answered(host.write(0))
+    scene.a.cut_power()
+    scene.a.start()
+    scene.until_in_step()
+    for volume in range(2):
+        assert scene.durable(A, volume).served_boot_id == scene.a.boot_id
+        assert not scene.durable(A, volume).intents
+
+
+def test_PULL_one_whose_end_becomes_durable_when_its_link_is_gone_puts_nobody_in_step() -> None:
+    """By then the primary has asked for the permit: it is solo, and the row says so."""
+    scene = in_step(trace=True)
+    scene.until_answered(scene.host.write(0))
+    scene.a.kill()
+    before = len(scene.world.trace.lines)
+    with scene.holding(Kind.LEDGER, A, "PutVolume"):
+        scene.a.start()
+        scene.wait(A, "starting")
+        scene.run(0.02)
+        scene.part()
+        scene.run(1.5)
+        assert scene.row() == "stale"
+        assert not scene.connects(A)
+    scene.wait(A, "solo")
+    assert not any("after=in_step" in line for line in scene.world.trace.lines[before:])
+    scene.join()
+    scene.until_in_step()
+
+
+def test_what_a_restarted_primary_may_lack_at_the_secondary_is_told_when_it_goes_solo() -> None:
+    """By its intents alone: nobody is to be told that less may differ than does."""
+    scene = in_step([2 * EXTENT])
+    scene.until_answered(scene.host.write(0))
+    scene.part()
+    scene.restart(A)
+    scene.wait(A, "solo")
+    assert scene.told(A)["volumes"][0]["dirty_bytes"] == EXTENT
+
+
+def test_FLUSHSERVE_a_flush_that_fails_when_it_goes_solo_says_why_nobody_is_served() -> None:
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    scene.part()
+    scene.a.kill()
+    scene.world.disk(0, A).failures.append(Failure("flush", errno.EIO))
+    scene.a.start()
+    scene.wait(A, "starting")
+    scene.run(0.5)
+    assert scene.told(A)["refusal"] == "this site's disks can't flush: errno 5"
+    assert not scene.connects(A)
