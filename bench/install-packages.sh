@@ -7,6 +7,8 @@ need fio fio
 need qemu-img qemu-utils
 need nbdkit nbdkit
 need qemu-storage-daemon qemu-system-common
+# For the row stall alone: what hosts notice of its restart.
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql"
 [ -z "$packages" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	export DEBIAN_FRONTEND=noninteractive

@@ -21,7 +21,7 @@ def run(place: Place, repetitions: int) -> CaseResult:
         "a write on each volume": tuple(_of(each, "all_written") for each in times),
     }
     plot = Plot(
-        "growth-failover", "Failover by volumes", "volumes in the group", VOLUMES, "s", lines, cost=True
+        "growth-failover", "Failover by volumes", "volumes in the group", VOLUMES, "seconds", lines, cost=True
     )
     return CaseResult("growth-failover", "How a failover grows", str(place.medium), NOTES, plots=[plot])
 

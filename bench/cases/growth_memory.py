@@ -98,5 +98,7 @@ def _plots(
     start = {"start": tuple(Spread.of([each.start_seconds]) for each in found)}
     return (
         Plot(name, f"Memory and ledger {title}", along, tuple(places), "MiB", memory, cost=True),
-        Plot(f"{name}-start", f"Start of an agent {title}", along, tuple(places), "s", start, cost=True),
+        Plot(
+            f"{name}-start", f"Start of an agent {title}", along, tuple(places), "seconds", start, cost=True
+        ),
     )

@@ -39,7 +39,7 @@ def run(place: Place, repetitions: int) -> CaseResult:
         "Loss of the secondary by groups",
         "groups of one volume",
         GROUPS,
-        "s",
+        "seconds",
         lines,
         cost=True,
     )

@@ -16,7 +16,7 @@ CHUNK_BYTES = 64 * KIB
 SIZE_GIB = 1
 SHARES_PERCENT = (0.1, 1.0, 10.0, 100.0)
 SIZES_GIB = (1, 4, 16, 64, 256, 1024)
-FIRST_SIZES_GIB = (1, 2, 4, 8)
+FIRST_SIZES_GIB = (1, 4, 16, 64)
 CHANGED_BYTES = 64 * MIB
 LOOK_SECONDS = 0.005
 TIMEOUT_SECONDS = 600.0
@@ -86,9 +86,9 @@ def run(place: Place, repetitions: int) -> CaseResult:
         Plot(
             "growth-resync-share",
             "Resync by what differs",
-            f"% of {SIZE_GIB} GiB differs",
+            f"% of {SIZE_GIB} GiB that differs",
             SHARES_PERCENT,
-            "s",
+            "seconds",
             {"resync": by_share},
             cost=True,
         ),
@@ -97,7 +97,7 @@ def run(place: Place, repetitions: int) -> CaseResult:
             f"Resync of {CHANGED_BYTES // MIB} MiB by size",
             "GiB of volume",
             SIZES_GIB,
-            "s",
+            "seconds",
             {"resync": by_size},
             cost=True,
         ),
@@ -106,7 +106,7 @@ def run(place: Place, repetitions: int) -> CaseResult:
             "First sync by size, everything compared",
             "GiB of volume",
             FIRST_SIZES_GIB,
-            "s",
+            "seconds",
             {"first sync": tuple(Spread.of([each]) for each in first)},
             cost=True,
         ),

@@ -30,7 +30,7 @@ def linear(greatest: float) -> Axis:
 
 
 def logarithmic(values: Sequence[float]) -> Axis:
-    """From 1, 2 or 5 times a power of ten to another, around positive values; over more than two decades only powers
+    """From 1, 2 or 5 times a power of ten to another, around positive values; over many decades only powers
     of ten are named."""
     least, greatest = min(values), max(values)
     marks = [
@@ -41,7 +41,7 @@ def logarithmic(values: Sequence[float]) -> Axis:
     low = max(mark for mark in marks if mark <= least * (1 + 1e-9))
     high = min(mark for mark in marks if mark >= greatest * (1 - 1e-9) and mark > low)
     inside = [mark for mark in marks if low <= mark <= high]
-    if high / low > 100:
+    if high / low > 500:
         inside = [mark for mark in inside if f"{mark:e}".startswith("1")]
     return Axis(low, high, True, tuple(inside))
 

@@ -8,7 +8,7 @@ from bench.report.axis import Axis, apart, linear, logarithmic
 from bench.report.drawing import area, grid, label, stroke, svg, upright
 from bench.statistics import Spread
 
-LEFT, WIDTH, RIGHT = 84, 540, 170
+LEFT, WIDTH, RIGHT = 84, 540, 196
 TOP, HEIGHT, BOTTOM = 58, 260, 56
 LABEL_HEIGHT = 15.0
 TICK_SHARE = 0.05  # of the width, that the name of a place takes
