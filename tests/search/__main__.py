@@ -9,13 +9,14 @@ import sys
 
 from tests.search.broken import table
 from tests.search.explore import Found, Search, told
-from tests.search.searches import LARGE, SMALL
+from tests.search.searches import BRIEF, LARGE, SMALL
 
 
 def main() -> int:
     """0 when every search was whole and no promise was broken."""
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", help="of searches; all large ones if none")
+    parser.add_argument("--stop", action="store_true", help="at the first broken promise")
     parser.add_argument("--small", action="store_true", help="all small ones")
     parser.add_argument(
         "--seconds", type=float, default=1e9, help="end each after so many seconds, whole or not"
@@ -25,7 +26,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.mutations is not None:
         return table(args.mutations, args.seconds)
-    searches = {**SMALL, **LARGE}
+    searches = {**SMALL, **LARGE, **BRIEF}
     bad = False
     states = transitions = 0
     for name in args.names or (SMALL if args.small else LARGE):
@@ -35,6 +36,8 @@ def main() -> int:
         print(line(name, found), flush=True)
         if found.violation is not None:
             print(*told(searches[name], found.trace, args.trace), found.violation, sep="\n", flush=True)
+            if args.stop:
+                break
     print(f"{states} states, {transitions} transitions")
     return 1 if bad else 0
 
@@ -42,7 +45,7 @@ def main() -> int:
 def line(name: str, found: Found) -> str:
     """A row of the table in docs/proof.md."""
     end = found.violation or ("clean" if found.whole else "NOT WHOLE")
-    bounds = {**SMALL, **LARGE}[name].text()
+    bounds = {**SMALL, **LARGE, **BRIEF}[name].text()
     counts = f"{found.states} | {found.transitions} | {found.depth} | {found.seconds:.0f} s"
     return f"| {name} | {bounds} | {counts} | {end} |"
 

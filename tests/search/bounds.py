@@ -11,6 +11,7 @@ class Bounds:
     reads: int = 0  # by hosts that ask; what a host could read at once is looked at in every state anyhow
     crashes: int = 0  # processes killed
     power_cuts: int = 0  # machines: unflushed writes are lost, in every subset
+    ledgers_lost: int = 0  # with their processes; the disks stay (BLANK)
     cuts: int = 0  # of the link
     failovers: int = 0
     forced: int = 0  # failovers with allow_data_loss

@@ -186,7 +186,8 @@ class Walk:
             self.add(obj.__self__)
 
     def _wanted(self, obj: Wanted) -> None:
-        self.out += [obj.epoch, obj.revision, obj.role.value, obj.paused, obj.allow_dirty]
+        self.out += [obj.epoch, obj.revision, obj.role.value, obj.paused]
+        self.out += [obj.allow_dirty, obj.trust_blank]
 
     def _marks(self, obj: Marks) -> None:
         if self._seen(obj):
@@ -254,7 +255,7 @@ def part_of_site(site: Site) -> Part:
     """A site, but for its link."""
     walk = Walk()
     walk.clock = site.clock
-    walk.out += [site.up, site.refused]
+    walk.out += [site.up, site.refused, site.ledger_lost]
     for each in (site.boot, site.disks, site.commits, site.stored):
         walk.add(each)
     if site.up:

@@ -17,6 +17,7 @@ BOUNDED = frozenset(
         "read",
         "kill",
         "power",
+        "lose",
         "cut",
         "failover",
         "forced",
@@ -86,6 +87,8 @@ def _of_hosts(world: World, site: Site) -> Iterator[Event]:
 def _deaths(world: World, site: Site) -> Iterator[Event]:
     """Whatever part of what is under way has happened all the same."""
     bounds = world.bounds
+    if bounds.ledgers_lost:
+        yield "lose", site.name
     if not (bounds.crashes or bounds.power_cuts):
         return
     writes = [request for request in site.ports.at_disk if request.op is not Op.READ]
@@ -150,6 +153,9 @@ def _of_operator(world: World) -> Iterator[Event]:
         yield ("go on",)
     if not world.wish.paused and bounds.stops:
         yield ("stop",)
+    primary = world.sites[world.row.primary]
+    if not world.wish.trust_blank and primary.up and primary.has_no_past:
+        yield ("trust",)  # an operator says that this copy is the truth, for its disk was not lost
     for site in world.sites.values():
         if _left_held(world, site):
             yield "settle", site.name

@@ -13,10 +13,11 @@ class Wish:
         self.revision = 1
         self.paused = False
         self.allow_dirty = False
+        self.trust_blank = False
 
-    def change(self, paused: bool, allow_dirty: bool) -> None:
+    def change(self, paused: bool, allow_dirty: bool, trust_blank: bool = False) -> None:
         """Another wish."""
-        self.paused, self.allow_dirty = paused, allow_dirty
+        self.paused, self.allow_dirty, self.trust_blank = paused, allow_dirty, trust_blank
         self.revision += 1
 
 

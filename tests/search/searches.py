@@ -1,8 +1,10 @@
-"""The searches, by name: small ones for every run of the tests, large ones for `make search`."""
+"""The searches, by name: small ones for every run of the tests, large ones for `make search`, brief ones for
+breakages."""
 
 from tests.search.bounds import Bounds
 
 _TWO_VOLUMES = ((0, 0), (1, 0), (0, 1))
+_AGAINST_THE_COPYING = ((1, 0), (0, 0))  # a resync copies the later write first
 
 SMALL = {
     "link": Bounds(writes=2, cuts=1),
@@ -10,6 +12,7 @@ SMALL = {
     "failover": Bounds(writes=1, failovers=1, quick=True),
     "switchover": Bounds(writes=1, switchovers=1, quick=True),
     "order": Bounds(writes=2, forced=1, places=_TWO_VOLUMES, ordered=True, quick=True),
+    "ledger": Bounds(writes=1, ledgers_lost=1, quick=True),
 }
 
 LARGE = {
@@ -32,4 +35,26 @@ LARGE = {
     "failover-slow": Bounds(writes=1, failovers=1),
     "two-crashes": Bounds(writes=1, crashes=2, instant=True),
     "reprotect": Bounds(writes=1, failovers=1, cuts=1, go_ons=1, instant=True),
+    "failover-crash-cut": Bounds(writes=1, failovers=1, crashes=1, cuts=1, instant=True),
+    "failover-unknown-crash": Bounds(writes=1, failovers=1, crashes=1, unknown=1, instant=True),
+    "failover-power-late": Bounds(writes=1, failovers=1, power_cuts=1, repeats=1, instant=True),
+    "switchover-power": Bounds(writes=1, switchovers=1, power_cuts=1, instant=True),
+    "ledger-cut": Bounds(writes=1, ledgers_lost=1, cuts=1, instant=True),
+    "order-crash": Bounds(writes=2, forced=1, crashes=1, places=_TWO_VOLUMES, ordered=True, instant=True),
+    "order-power": Bounds(writes=2, forced=1, power_cuts=1, places=_TWO_VOLUMES, ordered=True, instant=True),
+    "order-cut-more": Bounds(writes=3, forced=1, cuts=1, places=_TWO_VOLUMES, ordered=True, instant=True),
+    "order-copying": Bounds(
+        writes=2, forced=1, places=_AGAINST_THE_COPYING, ordered=True, quick=True, fresh=True
+    ),
+}
+
+# Each a second at most: every rule of the list of breakages is tried on all of them.
+BRIEF = {
+    "brief-cut": Bounds(writes=1, cuts=1, quick=True),
+    "brief-crash": Bounds(writes=1, crashes=1, instant=True),
+    "brief-power": Bounds(writes=1, power_cuts=1, instant=True),
+    "brief-ledger": Bounds(writes=1, ledgers_lost=1, instant=True),
+    "brief-failover": Bounds(writes=1, failovers=1, instant=True),
+    "brief-switchover": Bounds(writes=1, switchovers=1, instant=True),
+    "brief-order": Bounds(writes=2, forced=1, places=_TWO_VOLUMES, ordered=True, instant=True),
 }

@@ -140,6 +140,7 @@ class Site:
         self.commits: deque[tuple[tuple[Change, ...], int]] = deque()
         self.boot = world.new_name()
         self.clock = 0.0
+        self.ledger_lost = False  # until it starts
         self.refused = -1  # hosts that came with this attachment know of a crash
         self.up = False
         self.instance = ""
@@ -161,6 +162,8 @@ class Site:
         self.session = Session(SESSION, self.name, self.instance, self.boot, self.ports, limits)
         self.session._tokens = Counter(TOKENS[self.name])  # type: ignore[assignment]
         self.session._call_ids = Counter(CALLS[self.name])  # type: ignore[assignment]
+        if self.ledger_lost:
+            self._begin_ledger_anew()
         records, sessions = self.stored.load()
         self.marks = [Marks(record) for record in records.values()]
         self.refused = int(self.stored.items.get(REFUSED, "-1"))
@@ -183,6 +186,19 @@ class Site:
         self._world.promises.disconnected(self.name)
         del self.ports, self.session
         self.marks = []
+
+    def lose_ledger(self) -> None:
+        """Behind `kill`: its files are gone. The disks have what they had."""
+        self._world.touched.add(self.name)
+        self.stored = Stored()
+        self.ledger_lost = True
+
+    def _begin_ledger_anew(self) -> None:
+        self.ledger_lost = False
+        for volume in range(len(self.disks)):
+            size_bytes = self._world.bounds.chunks * CHUNK_BYTES
+            record = VolumeRecord(f"v{volume}{self.name}", size_bytes, consistent=False, blank=True)
+            self.stored.apply([Marks(record).put()])
 
     def cut_power(self, kept: Sequence[tuple[int, ...]]) -> None:
         """Behind `kill`: the machine has lost its memory."""
@@ -307,6 +323,11 @@ class Site:
             and self.session.epoch == epoch
             and all(each.record.consistent and each.clean for each in self.marks)
         )
+
+    @property
+    def has_no_past(self) -> bool:
+        """Whether it tells of a volume that its ledger is new (BLANK)."""
+        return any(each.record.blank for each in self.marks)
 
     @property
     def in_step(self) -> bool:

@@ -1,5 +1,7 @@
 """The small searches, and that searches notice: broken rules, wrong histories, states that are one or not."""
 
+import os
+
 import pytest
 from tests.replication.mutations.known import known
 from tests.search.__main__ import line
@@ -24,10 +26,12 @@ def test_no_promise_is_broken_in_any_state(name: str) -> None:
 
 
 # The breakage of a rule, and which search must notice it, by which promise.
-@pytest.mark.parametrize(
-    ("rule", "number", "name", "promise"),
-    [("PERMITLATE", 0, "link", "P5"), ("CAS", 1, "switchover", "P2")],
-)
+NOTICED = [("PERMITLATE", 0, "link", "P5"), ("CAS", 1, "switchover", "P2")]
+if os.environ.get("BILOCATE_LONG") == "1":
+    NOTICED += [("ORDER", 2, "order-copying", "P3")]  # half a minute
+
+
+@pytest.mark.parametrize(("rule", "number", "name", "promise"), NOTICED)
 def test_a_broken_rule_is_noticed(rule: str, number: int, name: str, promise: str) -> None:
     mutation = [each for each in known() if each.rule == rule][number]
     assert str(noticed(mutation, [name])).startswith(f"{name}: {promise}:")

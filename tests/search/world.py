@@ -10,7 +10,7 @@ from tests.search.promises import Promises
 from tests.search.site import LIMITS, SESSION, Site
 from tests.search.tickets import Counter, Link, Name, Version
 
-from bilocate.domain.arbiter import Ask, Refusal, Row, RowState, decide
+from bilocate.domain.arbiter import Ask, Call, Refusal, Row, RowState, decide
 from bilocate.domain.errors import BilocateError
 from bilocate.domain.geometry import CHUNK_BYTES
 from bilocate.replication.limits import Limits
@@ -199,6 +199,12 @@ class World:
                 for disk in site.disks:
                     disk.forget_durable()
 
+    def _lose(self, name: str) -> None:
+        self._used("ledgers_lost")
+        writes = [request for request in self.sites[name].ports.at_disk if request.op is not Op.READ]
+        self._die(name, 0, (False,) * len(writes))
+        self.sites[name].lose_ledger()
+
     def _die(self, name: str, commits: int, made: tuple[bool, ...]) -> None:
         site = self.sites[name]
         writes = [request for request in site.ports.at_disk if request.op is not Op.READ]
@@ -220,8 +226,16 @@ class World:
     def _ask(self, index: int) -> None:
         flight = self.flights[index]
         said = decide(self.row, flight.ask)
+        if (
+            flight.ask.call is Call.REQUEST_VOUCHED_SOLO
+            and isinstance(said, Row)
+            and not self.wish.trust_blank
+        ):
+            said = Refusal.STATE
         if isinstance(said, Row):
             self.row = said
+            if flight.ask.call is Call.REPORT_IN_SYNC and self.wish.trust_blank:
+                self.wish.change(self.wish.paused, self.wish.allow_dirty)  # an operator's word ends here
         flight.answer, flight.carried_out = said, True
         if not self.bounds.slow_answers:
             self._answer(index)
@@ -267,6 +281,7 @@ class World:
             peer_address="",
             paused=self.wish.paused,
             members=members,
+            trust_blank=self.wish.trust_blank,
             allow_dirty=self.wish.allow_dirty,
         )
 
@@ -342,11 +357,14 @@ class World:
 
     def _stop(self) -> None:
         self._used("stops")
-        self.wish.change(paused=True, allow_dirty=False)
+        self.wish.change(paused=True, allow_dirty=False, trust_blank=self.wish.trust_blank)
 
     def _go_on(self) -> None:
         self._used("go_ons")
-        self.wish.change(paused=False, allow_dirty=False)
+        self.wish.change(paused=False, allow_dirty=False, trust_blank=self.wish.trust_blank)
+
+    def _trust(self) -> None:
+        self.wish.change(self.wish.paused, self.wish.allow_dirty, trust_blank=True)
 
     # ------------------------------------------------------------------ the promises
 
