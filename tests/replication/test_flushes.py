@@ -117,3 +117,22 @@ def test_FLUSHSERVE_a_flush_of_a_start_that_was_given_up_counts_for_no_other() -
         scene.run(0.2)
         assert not scene.connects(A)
     scene.wait(A, "solo")
+
+
+def test_rule_27_a_secondary_that_makes_room_by_itself_trips_nothing_and_keeps_half() -> None:
+    """The primary's flush does not arrive; the secondary's own is nobody's failure."""
+    scene = in_step(EXTENTS, trace=True, intents_max=4)
+    before = len(scene.world.trace.lines)
+    with scene.holding(Kind.FRAME, B, "FLUSH"):
+        for extent in range(4):
+            scene.until_answered(scene.host.write(extent * SECTORS_PER_EXTENT))
+        scene.run(0.01)
+        assert scene.durable(B).intents == {0, 1, 2, 3}
+        scene.host.write(4 * SECTORS_PER_EXTENT)
+        scene.run(0.02)
+        kept = scene.durable(B).intents
+        assert len(kept) == 2
+        assert 4 in kept
+    scene.run()
+    assert scene.state(A) == "in_step"
+    assert not any("before=in_step" in line for line in scene.world.trace.lines[before:])

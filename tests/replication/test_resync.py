@@ -8,6 +8,7 @@ from pyroaring import BitMap
 from tests.replication.scene import SECTORS_PER_CHUNK, solo
 from tests.replication.test_write_path import Path
 from tests.sim.world.disk import Failure
+from tests.sim.world.scheduler import Kind as Event
 from tests.sim.world.world import KIB, A, B
 
 from bilocate.domain.geometry import CHUNK_BYTES
@@ -96,6 +97,46 @@ def test_a_resync_copies_what_differs_in_every_volume() -> None:
     scene.join()
     scene.until_in_step()
     assert scene.writer(B, 9 * SECTORS_PER_CHUNK, 1) == scene.writer(A, 9 * SECTORS_PER_CHUNK, 1) != 0
+    for volume in range(3):
+        own, other = scene.durable(A, volume), scene.durable(B, volume)
+        assert own.generation == other.generation != ""
+        assert not own.pending_generation
+        assert not own.dirty
+
+
+def test_ORDER_a_mark_of_the_row_whose_outcome_is_unknown_is_asked_for_again() -> None:
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    hold = scene.hold(Event.ASK, A, "REQUEST_RESYNC")
+    scene.join()
+    scene.wait(A, "marking")
+    scene.run()
+    scene.expire(Event.ASK, A, "REQUEST_RESYNC")
+    scene.drop(Event.ASK, A, "REQUEST_RESYNC")
+    scene.run(0.02)
+    assert scene.state(A) == "marking"
+    assert scene.row() == "stale"
+    scene.release(hold)
+    scene.until_in_step()
+
+
+def test_PGEN_a_generation_of_a_resync_whose_link_is_gone_ends_no_other() -> None:
+    """It becomes durable when the next resync is as far: END carries the next one's, once that is durable."""
+    scene = solo()
+    scene.until_answered(scene.host.write(0))
+    ledger = scene.hold(Event.LEDGER, A, "PutVolume")
+    scene.join()
+    scene.wait(A, "draining")
+    scene.run(0.02)
+    scene.world.wire.cut()
+    scene.wait(A, "tripped")
+    scene.wait(A, "draining")
+    scene.run(0.02)
+    scene.deliver(Event.LEDGER, A, "PutVolume")
+    scene.run(0.02)
+    assert scene.state(A) == "draining"
+    scene.release(ledger)
+    scene.until_in_step()
 
 
 def test_questions_are_as_long_as_a_frame_takes_and_cover_the_set_once() -> None:

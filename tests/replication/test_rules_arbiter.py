@@ -220,3 +220,16 @@ def test_SUPERSEDED_a_primary_that_hears_of_another_stops_and_disconnects_its_ho
     assert scene.host.connection is None
     assert not write.ok
     assert not scene.connects(A)
+
+
+def test_FORGET_a_row_that_is_forgotten_allows_no_call_but_attach() -> None:
+    class Ports:
+        def ask_arbiter(self, *call: object) -> None: ...
+
+    view = RowView(Ports(), 3, count(1))  # type: ignore[arg-type]
+    view.ask(Call.ATTACH)
+    view.answered(1, ROW)
+    view.forget()
+    assert view.row is None
+    assert not view.ask(Call.REQUEST_SOLO)
+    assert view.ask(Call.ATTACH)
