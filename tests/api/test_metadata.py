@@ -119,6 +119,19 @@ async def test_tags_at_their_older_address_are_objects(world: World) -> None:
     assert (await api.call("PUT", f"{path}/b", {"tag": {"key": "b", "value": ""}})).status_code == 400
     assert (await api.call("DELETE", f"{path}/a")).status_code == 204
     assert (await api.call("GET", path)).json() == {"tags": {"b": "2"}}
+    for action, given, left in (
+        ("create", {"b": "3", "c": "4"}, {"b": "3", "c": "4"}),
+        ("create", [{"key": "d", "value": ""}], {"b": "3", "c": "4", "d": ""}),
+        ("delete", [{"key": "b"}, {"key": "nothing"}], {"c": "4", "d": ""}),
+    ):
+        done = await api.call("POST", f"{path}/action", {"action": action, "tags": given})
+        assert (done.status_code, done.content) == (204, b"")
+        assert (await api.call("GET", path)).json() == {"tags": left}
+    many = {str(number): "" for number in range(9)}
+    refused = await api.call("POST", f"{path}/action", {"action": "create", "tags": many})
+    assert refused.status_code == 400
+    assert (await api.call("POST", f"{path}/action", {"action": "keep", "tags": {}})).status_code == 400
+    assert (await api.call("GET", path)).json() == {"tags": {"c": "4", "d": ""}}
     assert (await api.call("GET", "os-vendor-tags/snapshots")).status_code == 501
 
 

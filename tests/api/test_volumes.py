@@ -211,6 +211,10 @@ WRONG_ACTIONS: tuple[tuple[dict[str, Any], int], ...] = (
     ({"os-detach": {"attachment_id": NOBODY}}, 404),
     ({"os-detach": None}, 409),
     ({"os-retype": {}}, 501),
+    ({"os-set_image_metadata": None}, 400),
+    ({"os-set_image_metadata": {"metadata": {"a": 1}}}, 400),
+    ({"os-unset_image_metadata": {}}, 400),
+    ({"os-unset_image_metadata": {"key": "nothing"}}, 404),
 )
 
 

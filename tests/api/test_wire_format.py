@@ -129,6 +129,29 @@ async def test_attachments(world: World) -> None:
     story.ends("attachments")
 
 
+async def test_what_is_said_of_a_volume(world: World) -> None:
+    story = Story(world.api)
+    volume_id = story.name((await world.api.volume("az1"))["id"], "VOLUME")
+    path = f"volumes/{volume_id}"
+    for action, value in (
+        ("os-set_image_metadata", {"metadata": {"os": "linux", "arch": "x86"}}),
+        ("os-unset_image_metadata", {"key": "arch"}),
+        ("os-show_image_metadata", None),
+        ("os-update_readonly_flag", {"readonly": True}),
+    ):
+        await story.here("POST", f"{path}/action", {action: value})
+    shown = await story.here("GET", path, keep=False)
+    story.name(shown.json()["volume"]["user_id"], "USER")
+    await story.here("GET", path)
+    connector = {"connector": {"host": "host-1"}}
+    way = await story.here("POST", f"{path}/action", {"os-initialize_connection": connector}, keep=False)
+    data = way.json()["connection_info"]["data"]
+    story.name(data["export"], "EXPORT")
+    story.name(data["attachment_id"], "CONNECTION")
+    await story.here("POST", f"{path}/action", {"os-update_readonly_flag": {"readonly": False}})
+    story.ends("volume_actions")
+
+
 async def test_metadata_and_tags(world: World) -> None:
     story = Story(world.api)
     volume_id = story.name((await world.api.volume("az1"))["id"], "VOLUME")

@@ -20,6 +20,16 @@ def test_a_volume_from_its_creation_to_its_end(shell: Shell) -> None:
     wait_for("end of the volume", lambda: volume not in shell.table("list"))
 
 
+def test_what_is_known_of_an_image_is_kept(shell: Shell) -> None:
+    volume = shell.table("create", "--name", "kept", "--availability-zone", "az1", "1")["id"][0]
+    shell.settled(volume)
+    shell.text("cinder", "image-metadata", volume, "set", "os=linux", "arch=x86")
+    shell.text("cinder", "image-metadata", volume, "unset", "arch")
+    shown = shell.table("image-metadata-show", volume)
+    assert (shown.get("os"), shown.get("arch")) == (["linux"], None)
+    shell.text("cinder", "delete", volume)
+
+
 def test_quotas_and_limits_are_shown_and_set(shell: Shell) -> None:
     project = shell.openrc["OS_PROJECT_ID"]
     assert shell.table("quota-update", "--gigabytes", "4000", project)["gigabytes"] == ["4000"]

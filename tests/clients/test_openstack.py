@@ -58,6 +58,15 @@ def test_a_volume_from_its_creation_to_its_end(shell: Shell, openstack: Openstac
     assert "No Volume found for orders-2" in refused["err"]
 
 
+def test_what_is_known_of_an_image_is_kept(shell: Shell, openstack: Openstack) -> None:
+    made = openstack.json("volume", "create", "kept", "--size", "1", "--availability-zone", "az2")["id"]
+    shell.settled(made)
+    openstack.text("volume", "set", "--image-property", "os=linux", "--image-property", "arch=x86", made)
+    openstack.text("volume", "unset", "--image-property", "arch", made)
+    assert openstack.json("volume", "show", made)["volume_image_metadata"] == {"os": "linux"}
+    openstack.text("volume", "delete", made)
+
+
 def test_a_refusal_is_shown_in_the_apis_words(shell: Shell) -> None:
     refused = shell.run(
         "openstack", "volume", "create", "nowhere", "--size", "1", "--availability-zone", "az9"

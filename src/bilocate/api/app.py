@@ -80,6 +80,7 @@ VOLUMES: Paths = {
     # In front of what takes any id.
     "os-vendor-tags/volumes/resource_instances": {"GET": tag_search.search},
     "os-vendor-tags/volumes/{id}": {"GET": tags.index, "POST": tags.merge, "PUT": tags.replace},
+    "os-vendor-tags/volumes/{id}/action": {"POST": tags.act},
     "os-vendor-tags/volumes/{id}/{key}": {"GET": tags.show, "PUT": tags.update, "DELETE": tags.remove},
 }
 # Of block storage v3 alone.

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from bilocate.api import fields
+from bilocate.api import fields, image_metadata
 from bilocate.api import wire_volumes as wire
 from bilocate.api.audit import note
 from bilocate.api.codes import BAD_ACTION, malformed, not_yet
@@ -104,6 +104,9 @@ ACTIONS: Mapping[str, Action] = {
     "os-extend": _extend,
     "os-set_bootable": _set_bootable,
     "os-update_readonly_flag": _set_read_only,
+    "os-set_image_metadata": image_metadata.merge,
+    "os-unset_image_metadata": image_metadata.remove,
+    "os-show_image_metadata": image_metadata.show,
     "os-unmanage": give_back,
     "os-reserve": _reserve,
     "os-unreserve": _unreserve,

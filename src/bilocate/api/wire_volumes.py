@@ -37,8 +37,7 @@ SOURCE_BYTES_MAX = 4096  # a path
 VOLUME_ACTIONS_NOT_YET = frozenset(
     {
         "os-retype", "os-reset_status",
-        "os-force_delete", "os-force_detach", "os-set_image_metadata", "os-unset_image_metadata",
-        "os-show_image_metadata", "os-volume_upload_image", "os-migrate_volume", "revert",
+        "os-force_delete", "os-force_detach", "os-volume_upload_image", "os-migrate_volume", "revert",
     }
 )  # fmt: skip
 # Sources of a new volume that this release can't take one from.
@@ -100,6 +99,7 @@ def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Jso
         "replication_status": None,
         "migration_status": None,
         "os-vol-tenant-attr:tenant_id": row.project_id,
+        **({"volume_image_metadata": dict(row.image_metadata)} if row.image_metadata else {}),
         # Beyond block storage, and there only when there is something to tell.
         **({} if row.source is None else {"bilocate:adopted_from": row.source}),
         **failure_message(row.failure_message),

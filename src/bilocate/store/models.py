@@ -50,6 +50,8 @@ class Volume(Stamped, Base):
     # Hosts that attach from now on may only read. Both volumes of a pair say the same.
     read_only: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     user_metadata: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    # Texts of its owner, which block storage keeps for compute services; none: none yet.
+    image_metadata: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     tags: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))  # EVS's, none: none yet
     user_id: Mapped[str | None] = mapped_column(String(64))
     # The pair that has claimed this volume: a volume is in one pair at most.

@@ -81,10 +81,11 @@ SCHEMAS: dict[str, Json] = {
             "replication_status": NULL,
             "migration_status": NULL,
             "os-vol-tenant-attr:tenant_id": STRING,
+            "volume_image_metadata": STRINGS,
             "bilocate:adopted_from": STRING,
             "failure_message": STRING,
         },
-        optional=["bilocate:adopted_from", "failure_message"],
+        optional=["volume_image_metadata", "bilocate:adopted_from", "failure_message"],
     ),
     "Connection": told({"driver_volume_type": constant("nbd"), "data": told(_WAY_IN)}),
     "FlatConnection": told({"driver_volume_type": constant("nbd"), **_WAY_IN}),
@@ -143,6 +144,9 @@ _ACTION = one_action(
         "os-extend": asked({"new_size": SIZE}, ["new_size"]),
         "os-set_bootable": asked({"bootable": BOOLEAN}, ["bootable"]),
         "os-update_readonly_flag": asked({"readonly": BOOLEAN}, ["readonly"]),
+        "os-set_image_metadata": asked({"metadata": _TEXTS}, ["metadata"]),
+        "os-unset_image_metadata": asked({"key": a_text(least=1)}, ["key"]),
+        "os-show_image_metadata": _ANYTHING,
         "os-unmanage": _ANYTHING,
         "os-reserve": _ANYTHING,
         "os-unreserve": _ANYTHING,
@@ -272,7 +276,16 @@ CALLS: Table = {
     "volumes/{id}/action": {
         "POST": Told(
             "actOnVolume",
-            {200: {"anyOf": [told({"connection_info": ref("Connection")}), EMPTY]}, 202: None},
+            {
+                200: {
+                    "anyOf": [
+                        told({"connection_info": ref("Connection")}),
+                        told({"metadata": STRINGS}),
+                        EMPTY,
+                    ]
+                },
+                202: None,
+            },
             body=_ACTION,
             refusals=AGENT | {501},
         )
@@ -335,6 +348,7 @@ CALLS: Table = {
         "POST": Told("addOldTags", {200: _OLD_TAGS}, body=_NEW_TAGS),
         "PUT": Told("replaceOldTags", {200: _OLD_TAGS}, body=_NEW_TAGS),
     },
+    "os-vendor-tags/volumes/{id}/action": {"POST": Told("actOnOldTags", {204: None}, body=_TAG_ACTION)},
     "os-vendor-tags/volumes/{id}/{key}": {
         "GET": Told("showOldTag", {200: _OLD_TAG}),
         "PUT": Told(
