@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TypeVar
 
 from bilocate.replication.ports import TRANSIENT_BYTES_MAX, ChunkContent
+from bilocate.site.buffers import payloads
 from bilocate.site.disks import syscalls
 from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, ReadDone, StatusDone
 from bilocate.site.disks.chunks import read_and_hash
@@ -117,7 +118,7 @@ class DescriptorDisk(Disk):
             return syscalls.read_exactly(self._fd, offset, length)
         if not self._nowait:
             return None
-        data = bytearray(length)
+        data = payloads.take(length)
         try:
             if os.preadv(self._fd, (data,), offset, os.RWF_NOWAIT) == length:
                 return data

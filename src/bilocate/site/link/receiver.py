@@ -7,9 +7,14 @@ payload that did not is received straight into memory of its own, which whoever 
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from bilocate.site.buffers import payloads
+
 Buffer = bytes | bytearray | memoryview
 
 F = TypeVar("F")
+
+# Behind a payload with memory of its own another one is likely: only so much of it goes through the buffer.
+LEAN_BYTES = 4096
 
 # A header at a place of the buffer -> the frame without its payload, and how many bytes of payload follow.
 # Raises ValueError (or a class of it) for anything out of bounds.
@@ -46,6 +51,7 @@ class FrameReceiver(Generic[F]):
         self._own: bytearray | None = None  # the payload that is received into its own memory now
         self._own_filled = 0
         self._own_frame: F | None = None
+        self._lean = False  # the last frame had a payload of its own memory
         self.malformed: str | None = None  # why nothing more can be understood
 
     def room(self) -> memoryview:
@@ -56,6 +62,8 @@ class FrameReceiver(Generic[F]):
             left = self._end - self._start
             self._view[:left] = self._view[self._start : self._end]
             self._start, self._end = 0, left
+        if self._lean and not self._end:
+            return self._view[:LEAN_BYTES]
         return self._view[self._end :]
 
     def received(self, count: int) -> None:
@@ -78,6 +86,7 @@ class FrameReceiver(Generic[F]):
                 assert self._own_frame is not None
                 out.append(self._set_payload(self._own_frame, self._own))
                 self._own = self._own_frame = None
+                self._lean = True
             return out
         header_bytes, view, end = self._header_bytes, self._view, self._end
         at = self._start
@@ -89,6 +98,7 @@ class FrameReceiver(Generic[F]):
                 break
             body = at + header_bytes
             if body + length <= end:
+                self._lean = False
                 out.append(self._set_payload(frame, view[body : body + length]) if length else frame)
                 at = body + length
                 continue
@@ -100,7 +110,7 @@ class FrameReceiver(Generic[F]):
         return out
 
     def _begin_own(self, frame: F, length: int, first: memoryview) -> None:
-        self._own = bytearray(length)
+        self._own = payloads.take(length)
         self._own[: len(first)] = first
         self._own_filled = len(first)
         self._own_frame = frame

@@ -1,6 +1,7 @@
 """A write whose payload is received where it stays: copying it out of the buffer would cost too much."""
 
 from bilocate.replication.requests import Request
+from bilocate.site.buffers import payloads
 
 
 class LongWrite:
@@ -16,7 +17,7 @@ class LongWrite:
 
     def allocate(self) -> None:
         """The room is reserved."""
-        self.request.data = bytearray(self.request.length)
+        self.request.data = payloads.take(self.request.length)
         self._view = memoryview(self.request.data)
 
     def take(self, data: memoryview) -> int:

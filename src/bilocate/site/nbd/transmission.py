@@ -32,6 +32,8 @@ _HEADER_BYTES = nbd.REQUEST.size
 SMALL_PAYLOAD_BYTES = 64 * 1024
 # A queue of 60 writes of 4 KiB comes in one read.
 BUFFER_BYTES = 256 * 1024
+# Behind a long write another one is likely: only so much of it goes through the buffer and is copied.
+LEAN_BYTES = 4096
 # With less room than this behind them, left-over bytes move to the front of the buffer.
 _ROOM_BYTES_MIN = _HEADER_BYTES + SMALL_PAYLOAD_BYTES
 
@@ -57,6 +59,7 @@ class Transmission(asyncio.BufferedProtocol):
         # Anonymous memory: only the pages that requests have reached cost anything.
         self._buffer = mmap(-1, BUFFER_BYTES, flags=MAP_PRIVATE | MAP_ANONYMOUS)
         self._view = memoryview(self._buffer)
+        self._room = self._view  # where the next bytes go when the buffer is empty
         self._start = self._end = 0  # what is in the buffer and not taken yet
         self._long: LongWrite | None = None
         self._long_zeros: set[LongZero] = set()
@@ -86,11 +89,12 @@ class Transmission(asyncio.BufferedProtocol):
             rest = self._long.rest()
             if rest is not None:
                 return rest
-        return self._view[self._end :] if self._end else self._view
+        return self._view[self._end :] if self._end else self._room
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._long is None:
             self._end += nbytes
+            self._room = self._view
         else:
             self._long.received(nbytes)
             if not self._long.whole:
@@ -276,6 +280,7 @@ class Transmission(asyncio.BufferedProtocol):
 
     def _submit_long(self, long: LongWrite) -> None:
         self._long = None
+        self._room = self._view[:LEAN_BYTES]
         self._server.room.release(self)
         request = long.request
         if not self._refuse(
