@@ -14,10 +14,15 @@ fi
 rm -rf "$place/tree"
 mkdir -p "$place/tree"
 cp -R src tests "$place/tree"
-# With MODULE, the other lines of source_paths go.
-sed "\\,src/bilocate/.*/,{\\,/${MODULE:-[a-z_]*}\\.py\",!d}" tests/survivors/mutmut.toml |
+# With MODULE, the other lines of source_paths go, and only the tests of its line in tests.txt run.
+module=${MODULE:-}
+tests='"tests/domain", "tests/replication"'
+files=$(sed -n "s/^${module:-none}: //p" tests/survivors/tests.txt)
+[ -z "$files" ] || tests=$(printf '"tests/replication/test_%s.py", ' $files)
+sed "\\,src/bilocate/.*/,{\\,/${module:-[a-z_]*}\\.py\",!d}" tests/survivors/mutmut.toml |
+    sed "s|^\\(pytest_add_cli_args_test_selection = \\)\\[.*|\\1[$tests]|" |
     cat pyproject.toml - > "$place/tree/pyproject.toml"
-grep -q src/bilocate/.*\\.py "$place/tree/pyproject.toml" || { echo "$MODULE is not in tests/survivors/mutmut.toml" >&2; exit 1; }
+grep -q src/bilocate/.*\\.py "$place/tree/pyproject.toml" || { echo "$module is not in tests/survivors/mutmut.toml" >&2; exit 1; }
 python="$PWD/$place/venv/bin/python"
 cd "$place/tree"
 PYTHONPATH="$PWD/src:$PWD" "$python" -m mutmut run --max-children "${CHILDREN:-1}" > ../log 2>&1 || { tail -n 20 ../log >&2; exit 1; }
