@@ -16,12 +16,13 @@ from bilocate.site.agent import LEDGER_FILE
 
 VOLUMES = (1, 2, 4, 8, 16, 32, 64, 100)
 SHARES_PERCENT = (0.1, 1.0, 10.0, 50.0)
+VOLUMES_OF_SHARES = 16
 VOLUME_GIB = 1024
 SETTLE_SECONDS = 4.0
 NOTES = (
     "Pairs of 1 TiB (sparse files), each in a group of its own, never in step, so that nothing is copied. For each "
     "point the agent of the first site is started anew while the other one is away, and its memory is read. "
-    f"What is dirty is chosen at random, in each of {VOLUMES[-1]} volumes, and put into the ledger before the "
+    f"What is dirty is chosen at random, in each of {VOLUMES_OF_SHARES} volumes, and put into the ledger before the "
     "start; by volumes nothing is dirty. Once: memory does not vary as time does."
 )
 
@@ -69,23 +70,38 @@ class Scene:
 
 
 def run(place: Place) -> CaseResult:
-    """First by volumes, then by share, of the last number of volumes."""
-    installation = Installation(place)
-    try:
-        scene = Scene(installation)
-        by_volumes: list[Found] = []
-        for count in VOLUMES:
-            scene.grow(count)
-            by_volumes.append(scene.start(0.0))
-        by_share = [scene.start(percent / 100) for percent in SHARES_PERCENT]
-    finally:
-        installation.stop()
-    dirty = f"% of {VOLUMES[-1]} volumes of 1 TiB dirty"
+    """By share, then by volumes, each with an installation of its own."""
+    by_share = _by_share(place.below("share"))
+    by_volumes = _by_volumes(place.below("volumes"))
+    dirty = f"% of {VOLUMES_OF_SHARES} volumes of 1 TiB dirty"
     plots = [
         *_plots("growth-memory-volumes", "by volumes", "volumes of 1 TiB", VOLUMES, by_volumes),
         *_plots("growth-memory-dirty", "by what is dirty", dirty, SHARES_PERCENT, by_share),
     ]
     return CaseResult("growth-memory", "How an agent's memory grows", str(place.medium), NOTES, plots=plots)
+
+
+def _by_share(place: Place) -> list[Found]:
+    installation = Installation(place)
+    try:
+        scene = Scene(installation)
+        scene.grow(VOLUMES_OF_SHARES)
+        return [scene.start(percent / 100) for percent in SHARES_PERCENT]
+    finally:
+        installation.stop()
+
+
+def _by_volumes(place: Place) -> list[Found]:
+    installation = Installation(place)
+    found = []
+    try:
+        scene = Scene(installation)
+        for count in VOLUMES:
+            scene.grow(count)
+            found.append(scene.start(0.0))
+    finally:
+        installation.stop()
+    return found
 
 
 def _plots(
