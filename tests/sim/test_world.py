@@ -1,6 +1,7 @@
 """The world does as it says, and its checkers notice what they are for."""
 
 import errno
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -8,6 +9,7 @@ from tests.sim.checkers.registers import Branch
 from tests.sim.checkers.violation import Violation
 from tests.sim.checkers.watch import Watch
 from tests.sim.world.channel import Channel
+from tests.sim.world.delays import Steady
 from tests.sim.world.disk import SECTOR, ZERO, Disk, Failure
 from tests.sim.world.history import History, HostOp, content_of, writer_of
 from tests.sim.world.link import End, Wire
@@ -206,6 +208,29 @@ def test_a_ledger_that_rots_is_found_out_at_the_next_start() -> None:
     world.run(0.01)
     assert not world.agents[B].ledger.sessions
     assert world.run_until(world.in_step, 10.0)
+
+
+def test_what_a_host_asks_close_together_is_taken_together() -> None:
+    delays = Steady()
+    world = World([SIZE], delays=delays)
+    world.start()
+    assert world.run_until(world.in_step, 5.0)
+    host = world.host(0)
+    assert host.connect(A)
+    taken: list[int] = []
+    ports = world.agents[A].sessions[SESSION]
+    take = ports.session.submit_all
+
+    def submit_all(requests: Sequence[Request]) -> None:
+        taken.append(len(requests))
+        take(requests)
+
+    ports.session.submit_all = submit_all  # type: ignore[method-assign]
+    delays.read = lambda: 0.01  # type: ignore[method-assign]
+    ops = [host.write(0), host.write(1), host.flush()]
+    world.run(0.5)
+    assert taken == [3]
+    assert all(op.ok for op in ops)
 
 
 # --- checkers ---

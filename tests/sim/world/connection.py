@@ -25,13 +25,22 @@ class Connection:
         self._agent = agent
         self._volume = volume
         self._closed = closed
+        self._read: list[Request] = []  # what the agent takes together, as of one read of its socket
         volume.connections[self] = None
 
     def submit(self, request: Request) -> None:
         """Ask for something; `request.done` is called at most once."""
         assert self.open
+        if self._read:
+            self._read.append(request)
+            return
         if not self._agent.stopped:
-            self._volume.submit(request)
+            seconds = self._agent.world.delays.read()
+            if not seconds:
+                self._volume.submit(request)
+                return
+            self._read.append(request)
+            self._agent.world.scheduler.after(seconds, Kind.HOST, self.site, "read", self._take)
             return
 
         def go_on() -> None:
@@ -39,6 +48,11 @@ class Connection:
                 self._volume.submit(request)
 
         self._agent.world.scheduler.after(0.0, Kind.HOST, self.site, "what waited", go_on)
+
+    def _take(self) -> None:
+        requests, self._read = self._read, []
+        if self.open:
+            self._volume.submit_all(requests)
 
     def busy(self) -> bool:
         """Whether the site stopped reading from hosts (rule 27)."""

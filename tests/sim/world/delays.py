@@ -74,6 +74,10 @@ class Steady:
         """Until the end of a batch of events; 0 for batches of one."""
         return self.batch_seconds
 
+    def read(self) -> float:
+        """What a host asks on a connection within so long is read, and taken, together; 0: each request by itself."""
+        return 0.0
+
     def burst(self) -> float:
         """Frames that arrive within so long are read at once; 0: each by itself."""
         return 0.0
@@ -102,6 +106,7 @@ class Drawn(Steady):
         self._undoes = rng.choice((0.0, 0.0, 0.3))
         self._lazy_batches = rng.choice((0.0, 0.3))
         self._bursts = rng.choice((0.0, 0.3))
+        self._reads = rng.choice((0.0, 0.3, 0.8))
 
     def change(self, lossy_calls: float | None, slow_steps: float | None) -> None:
         """Where these are not to be as drawn."""
@@ -175,6 +180,9 @@ class Drawn(Steady):
 
     def batch(self) -> float:
         return self._rng.random() * 0.002 if self._rng.random() < self._lazy_batches else 0.0
+
+    def read(self) -> float:
+        return self._rng.random() * 0.02 if self._rng.random() < self._reads else 0.0
 
     def burst(self) -> float:
         return self._rng.random() * 0.01 if self._rng.random() < self._bursts else 0.0

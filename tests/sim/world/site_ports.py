@@ -183,6 +183,11 @@ class SitePorts:
         self.session.submit(request)
         self.after(timed=False)
 
+    def submit_all(self, requests: Sequence[Request]) -> None:
+        """Several of them, as of one read."""
+        self.session.submit_all(requests)
+        self.after(timed=False)
+
     def _event(self, run: Callable[[], None]) -> None:
         if not self.dead:
             run()

@@ -1,6 +1,7 @@
 """A volume at a site while the agent's process runs: its disk, its marks, its hosts, and who carries it."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tests.sim.world.disk import Disk
@@ -38,11 +39,20 @@ class SiteVolume:
             request.volume = self.index
             self.carrier.submit(request)
 
+    def submit_all(self, requests: Sequence[Request]) -> None:
+        """Take several requests at once, in their order."""
+        if self.carrier is None:
+            self.queue.extend(requests)
+            return
+        for request in requests:
+            request.volume = self.index
+        self.carrier.submit_all(requests)
+
     def resubmit(self) -> None:
         """What waited for a carrier goes to it."""
         queue, self.queue = self.queue, deque()
-        for request in queue:
-            self.submit(request)
+        if queue:
+            self.submit_all(list(queue))
 
     def disconnect(self, reason: str) -> None:
         """Close every host's connection; what they asked for is never answered."""
