@@ -1,5 +1,6 @@
 """Users, projects and roles of a Keystone, made by its admin."""
 
+import time
 from typing import Any
 
 import httpx
@@ -28,6 +29,24 @@ class People:
         auth = {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}
         answer = self._http.post("auth/tokens", json={"auth": auth}).raise_for_status()
         return str(answer.headers["x-subject-token"])
+
+    def application_credential(self, username: str, project: str, **fields: Any) -> tuple[str, str]:
+        """Make one of a user's, for a project; its address and a token by it."""
+        own = {"X-Auth-Token": self.token(username, project)}
+        user_id = self._http.get("auth/tokens", headers=own | {"X-Subject-Token": own["X-Auth-Token"]})
+        path = f"users/{user_id.raise_for_status().json()['token']['user']['id']}/application_credentials"
+        body = {"application_credential": {"name": f"of the tests {time.monotonic_ns()}", **fields}}
+        made = (
+            self._http.post(path, headers=own, json=body).raise_for_status().json()["application_credential"]
+        )
+        named = {"id": made["id"], "secret": made["secret"]}
+        identity = {"methods": ["application_credential"], "application_credential": named}
+        answer = self._http.post("auth/tokens", json={"auth": {"identity": identity}}).raise_for_status()
+        return f"{path}/{made['id']}", str(answer.headers["x-subject-token"])
+
+    def end_application_credential(self, username: str, project: str, path: str) -> None:
+        """By its user."""
+        self._http.delete(path, headers={"X-Auth-Token": self.token(username, project)}).raise_for_status()
 
     def revoke(self, token: str) -> None:
         self._http.delete("auth/tokens", headers={"X-Subject-Token": token}).raise_for_status()
