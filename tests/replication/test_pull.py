@@ -3,13 +3,17 @@
 import errno
 
 import pytest
+from pyroaring import BitMap
 from tests.replication.scene import EXTENT, SECTORS_PER_CHUNK, SECTORS_PER_EXTENT, Scene, in_step
+from tests.replication.test_write_path import Path
 from tests.sim.world.disk import SECTOR, Failure
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import KIB, SESSION, A, B
 
 from bilocate.replication.frames import Frame, MalformedFrame
 from bilocate.replication.frames import Kind as FrameKind
+from bilocate.replication.pull import Puller
+from bilocate.replication.requests import Op
 
 
 def _start_pulling(scene: Scene) -> None:
@@ -212,3 +216,24 @@ def test_FLUSHSERVE_a_flush_that_fails_when_it_goes_solo_says_why_nobody_is_serv
     scene.run(0.5)
     assert scene.told(A)["refusal"] == "this site's disks can't flush: errno 5"
     assert not scene.connects(A)
+
+
+def test_PULL_a_chunk_without_bytes_is_a_zeroing_for_the_disk() -> None:
+    """A write without bytes would leave there what the disk has."""
+    path = Path()
+    failures: list[str] = []
+    puller = Puller(
+        path.ports,  # type: ignore[arg-type]
+        path.marks,
+        lambda: 1,
+        [BitMap(), BitMap()],
+        lambda: None,
+        failures.append,
+    )
+    puller.on_pulled(Frame(FrameKind.PULLED, 0, 1, 64 * KIB, 0, 64 * KIB))
+    puller.on_pulled(Frame(FrameKind.PULLED, 0, 0, 64 * KIB, 0, 0, b"x" * 64 * KIB))
+    zeroing, write = path.ports.at_disk
+    assert (zeroing.op, zeroing.volume, zeroing.offset, zeroing.length) == (Op.ZERO, 1, 64 * KIB, 64 * KIB)
+    assert (write.op, write.volume, bytes(write.data)) == (Op.WRITE, 0, b"x" * 64 * KIB)
+    assert puller.pulled_bytes == 128 * KIB
+    assert not failures
