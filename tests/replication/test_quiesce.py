@@ -129,3 +129,16 @@ def test_UNDO_an_older_quiesces_end_is_no_end_of_the_next_one() -> None:
         scene.run()
         assert scene.state(A) == "in_step"
     scene.until_answered(scene.host.write(0))
+
+
+def test_SWITCHOVER_no_intent_is_left_at_the_moment_in_which_it_says_that_it_is_quiet() -> None:
+    """A write was under way when it was asked: the flush that counts begins behind that write's answer."""
+    scene = in_step()
+    with scene.holding(Kind.FRAME, A, "CONFIRM"):
+        scene.host.write(0)
+        scene.run(0.01)
+        answers = scene.ask(A, "quiesce")
+        scene.run(0.02)
+    assert scene.world.run_until(lambda: bool(answers), 1.0)
+    assert not scene.durable(A).intents
+    assert not scene.durable(B).intents
