@@ -260,6 +260,24 @@ def test_registers_know_what_may_be_found() -> None:
     assert "read after it" in str(branch.why_not(0, 0, second.number, history.tick()))
 
 
+def test_a_loss_that_is_allowed_on_one_volume_is_none_of_the_others() -> None:
+    """Two groups at one site, as after a split: one tells its hosts of a crash, the other has not served yet."""
+    history = History()
+    branch = Branch(history, 0)
+    old = _op(history)
+    branch.logs_of(0, range(1))[0].writes += [old, new := _op(history)]
+    branch.logs_of(1, range(1))[0].writes.append(_op(history))
+    history.branch += 1
+    after = branch.rebased(history.tick(), {1: Disk("v", SIZE, 1)})
+    for _ in range(2):
+        now = history.tick()
+        assert after.why_not(1, 0, 0, now) is None, "what the disk held is the truth"
+        assert after.why_not(0, 0, new.number, now) is None
+        assert "answered after it" in str(after.why_not(0, 0, old.number, now))
+        assert "answered after it" in str(after.why_not(0, 0, 0, now)), "zeros were there before, not since"
+        after = after.fork()
+
+
 def test_every_sector_says_who_wrote_it_and_where_it_belongs() -> None:
     op = History().issue(Op.WRITE, 3, A, 7, 2)
     content = content_of(op)

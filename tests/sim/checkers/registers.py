@@ -46,23 +46,49 @@ class SectorLog:
 
 
 class Branch:
-    """One history without loss: it began with what some disks held, at `began`."""
+    """One history without loss: it began with what some disks held, at `began`.
+
+    A volume that was not on those disks has its history from before, which began at another moment.
+    """
 
     def __init__(self, history: History, began: int) -> None:
         self._history = history
         self._began = began
+        self._began_before: dict[int, int] = {}  # by volume, where it was another moment
         self.logs: dict[int, dict[int, SectorLog]] = {}  # by volume and sector
         self._looked: dict[Disk, set[int]] = {}  # disks that were right: sectors of which was heard since
 
     def fork(self) -> "Branch":
         """The same history, which goes on by itself."""
         other = Branch(self._history, self._began)
-        for volume, logs in self.logs.items():
-            other.logs[volume] = {
-                sector: SectorLog(log.base, list(log.writes), list(log.claims), dict(log.seen))
-                for sector, log in logs.items()
-            }
+        for volume in self.logs:
+            other.take_over(self, volume)
         return other
+
+    def rebased(self, began: int, disks: Mapping[int, Disk]) -> "Branch":
+        """What these disks hold is the truth from now on; the other volumes' history goes on."""
+        other = Branch(self._history, began)
+        for volume in self.logs.keys() - disks.keys():
+            other.take_over(self, volume)
+        for volume, disk in disks.items():
+            logs = other.logs.setdefault(volume, {})
+            for sector, content in disk.cache.items():
+                writer = writer_of(volume, sector, content)
+                if writer != ZEROS:
+                    logs[sector] = SectorLog(writer)
+        return other
+
+    def take_over(self, other: "Branch", volume: int) -> None:
+        """A volume's history until now."""
+        self._began_before[volume] = other.began(volume)
+        self.logs[volume] = {
+            sector: SectorLog(log.base, list(log.writes), list(log.claims), dict(log.seen))
+            for sector, log in other.logs.get(volume, {}).items()
+        }
+
+    def began(self, volume: int) -> int:
+        """The moment at which what is the base of its sectors was there."""
+        return self._began_before.get(volume, self._began)
 
     def logs_of(self, volume: int, sectors: range) -> list[SectorLog]:
         """The logs of these sectors, made when they are first needed."""
@@ -95,7 +121,11 @@ class Branch:
             return f"write {writer} is there, which is not of this history"
         why = None
         for candidate in candidates:
-            end = self._began if candidate is None else min(candidate.effect_end, log.seen.get(writer, NEVER))
+            end = (
+                self.began(volume)
+                if candidate is None
+                else min(candidate.effect_end, log.seen.get(writer, NEVER))
+            )
             why = self._superseded(log, writer, end, moment, must, claims)
             if why is None:
                 return None
@@ -241,13 +271,7 @@ class Registers(Observers):
             self._of_site[site] = self.now
 
     def rebase(self, site: str, disks: Mapping[int, Disk]) -> None:
-        """A new branch: what the disks of the site, of all volumes, hold is the truth from now on."""
+        """A new branch: what these disks of the site, by volume, hold is the truth from now on."""
         self.past.append(self.now)
         self.history.branch += 1
-        self.now = self._of_site[site] = Branch(self.history, self.history.tick())
-        for volume, disk in disks.items():
-            logs = self.now.logs.setdefault(volume, {})
-            for sector, content in disk.cache.items():
-                writer = writer_of(volume, sector, content)
-                if writer != ZEROS:
-                    logs[sector] = SectorLog(writer)
+        self.now = self._of_site[site] = self.now.rebased(self.history.tick(), disks)
