@@ -210,11 +210,26 @@ WRONG_ACTIONS: tuple[tuple[dict[str, Any], int], ...] = (
     ({"os-detach": []}, 400),
     ({"os-detach": {"attachment_id": NOBODY}}, 404),
     ({"os-detach": None}, 409),
-    ({"os-retype": {}}, 501),
+    ({"os-retype": None}, 400),
+    ({"os-retype": {}}, 400),
+    ({"os-retype": {"new_type": "standard"}}, 400),
+    ({"os-retype": {"new_type": "gold"}}, 404),
+    ({"os-retype": {"new_type": "multiattach", "migration_policy": "always"}}, 400),
+    ({"os-reset_status": None}, 400),
+    ({"os-reset_status": {}}, 400),
+    ({"os-reset_status": {"status": "nonsense"}}, 400),
+    ({"os-reset_status": {"attach_status": "half"}}, 400),
+    ({"os-reset_status": {"migration_status": "migrating"}}, 400),
+    ({"os-reset_status": {"attach_status": "attached"}}, 409),
+    ({"os-force_detach": []}, 400),
+    ({"os-force_detach": {"connector": {}}}, 400),
+    ({"os-force_detach": {"attachment_id": NOBODY}}, 404),
+    ({"os-force_detach": None}, 409),
     ({"os-set_image_metadata": None}, 400),
     ({"os-set_image_metadata": {"metadata": {"a": 1}}}, 400),
     ({"os-unset_image_metadata": {}}, 400),
     ({"os-unset_image_metadata": {"key": "nothing"}}, 404),
+    ({"os-volume_upload_image": {}}, 501),
 )
 
 
@@ -267,9 +282,10 @@ async def test_zones_types_and_limits(world: World) -> None:
     assert [zone["zoneName"] for zone in zones] == ["az1", "az2"]
     assert zones[0]["zoneState"] == {"available": True}
     types = (await api.call("GET", "types")).json()["volume_types"]
-    assert [each["name"] for each in types] == ["standard"]
+    assert [each["name"] for each in types] == ["standard", "multiattach"]
     for wanted in (types[0]["id"], "standard", "default"):
         assert (await api.call("GET", f"types/{wanted}")).json()["volume_type"] == types[0]
+    assert (await api.call("GET", f"types/{types[1]['id']}")).json()["volume_type"] == types[1]
     assert (await api.call("GET", "types/gold")).status_code == 404
     limits = (await api.call("GET", "limits")).json()["limits"]["absolute"]
     assert (limits["totalVolumesUsed"], limits["totalGigabytesUsed"]) == (1, 1)

@@ -137,6 +137,7 @@ async def test_what_is_said_of_a_volume(world: World) -> None:
         ("os-set_image_metadata", {"metadata": {"os": "linux", "arch": "x86"}}),
         ("os-unset_image_metadata", {"key": "arch"}),
         ("os-show_image_metadata", None),
+        ("os-retype", {"new_type": "multiattach", "migration_policy": "never"}),
         ("os-update_readonly_flag", {"readonly": True}),
     ):
         await story.here("POST", f"{path}/action", {action: value})
@@ -149,6 +150,9 @@ async def test_what_is_said_of_a_volume(world: World) -> None:
     story.name(data["export"], "EXPORT")
     story.name(data["attachment_id"], "CONNECTION")
     await story.here("POST", f"{path}/action", {"os-update_readonly_flag": {"readonly": False}})
+    await story.here("POST", f"{path}/action", {"os-force_detach": connector})
+    await story.here("POST", f"{path}/action", {"os-reset_status": {"status": "error"}})
+    await story.here("POST", f"{path}/action", {"os-force_delete": None})
     story.ends("volume_actions")
 
 

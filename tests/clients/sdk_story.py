@@ -28,7 +28,7 @@ def main(version: str) -> None:
     storage.wait_for_status(storage.get_volume(first.id), "available", interval=0.1, wait=20)
     assert storage.get_volume(first.id).size == 2
 
-    assert [kind.name for kind in storage.types()] == ["standard"]
+    assert [kind.name for kind in storage.types()] == ["standard", "multiattach"]
     assert storage.get_limits().absolute.max_total_volumes == -1
     assert storage.get_quota_set(project).volumes == -1
     assert storage.get_quota_set(project, usage=True).usage["volumes"] >= 3

@@ -20,14 +20,22 @@ def test_a_volume_from_its_creation_to_its_end(shell: Shell) -> None:
     wait_for("end of the volume", lambda: volume not in shell.table("list"))
 
 
-def test_what_is_known_of_an_image_is_kept(shell: Shell) -> None:
-    volume = shell.table("create", "--name", "kept", "--availability-zone", "az1", "1")["id"][0]
+def test_a_volume_is_described_retyped_freed_and_deleted_by_force(shell: Shell) -> None:
+    volume = shell.table("create", "--name", "stuck", "--availability-zone", "az1", "1")["id"][0]
     shell.settled(volume)
     shell.text("cinder", "image-metadata", volume, "set", "os=linux", "arch=x86")
     shell.text("cinder", "image-metadata", volume, "unset", "arch")
     shown = shell.table("image-metadata-show", volume)
     assert (shown.get("os"), shown.get("arch")) == (["linux"], None)
-    shell.text("cinder", "delete", volume)
+    shell.text("cinder", "retype", "--migration-policy", "never", volume, "multiattach")
+    shell.text("cinder", "readonly-mode-update", volume, "True")
+    shown = shell.table("show", volume)
+    assert (shown["volume_type"], shown["multiattach"]) == (["multiattach"], ["True"])
+    assert "readonly : True" in str(shown["metadata"])
+    shell.text("cinder", "reset-state", "--state", "error", volume)
+    shell.settled(volume, status="error")
+    shell.text("cinder", "force-delete", volume)
+    wait_for("end of the volume", lambda: volume not in shell.table("list"))
 
 
 def test_quotas_and_limits_are_shown_and_set(shell: Shell) -> None:
@@ -44,7 +52,7 @@ def test_quotas_and_limits_are_shown_and_set(shell: Shell) -> None:
 
 def test_zones_types_and_versions_are_listed(shell: Shell) -> None:
     assert shell.table("availability-zone-list")["az2"] == ["available"]
-    assert [row[0] for row in shell.table("type-list").values()][1:] == ["standard"]
+    assert [row[0] for row in shell.table("type-list").values()][1:] == ["standard", "multiattach"]
     assert shell.table("version-list")["v3.0"][-2:] == ["3.0", "3.44"]
     assert shell.table("--os-volume-api-version", "3.12", "summary")["total_count"]
 

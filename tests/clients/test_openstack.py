@@ -19,7 +19,7 @@ def test_zones_types_and_versions_are_listed(openstack: Openstack) -> None:
         ("az1", "available"),
         ("az2", "available"),
     ]
-    assert [kind["Name"] for kind in openstack.json("volume", "type", "list")] == ["standard"]
+    assert [kind["Name"] for kind in openstack.json("volume", "type", "list")] == ["standard", "multiattach"]
     assert openstack.json("volume", "type", "show", "standard")["is_public"] is True
     versions = {
         (row["Service Type"], row["Version"]): row["Max Microversion"]
@@ -58,13 +58,24 @@ def test_a_volume_from_its_creation_to_its_end(shell: Shell, openstack: Openstac
     assert "No Volume found for orders-2" in refused["err"]
 
 
-def test_what_is_known_of_an_image_is_kept(shell: Shell, openstack: Openstack) -> None:
+def test_a_volume_is_described_retyped_and_freed(shell: Shell, openstack: Openstack) -> None:
     made = openstack.json("volume", "create", "kept", "--size", "1", "--availability-zone", "az2")["id"]
     shell.settled(made)
     openstack.text("volume", "set", "--image-property", "os=linux", "--image-property", "arch=x86", made)
     openstack.text("volume", "unset", "--image-property", "arch", made)
-    assert openstack.json("volume", "show", made)["volume_image_metadata"] == {"os": "linux"}
-    openstack.text("volume", "delete", made)
+    openstack.text("volume", "set", "--type", "multiattach", "--retype-policy", "never", made)
+    openstack.text("volume", "set", "--read-only", made)
+    seen = openstack.json("volume", "show", made)
+    assert (seen["type"], seen["multiattach"], seen["properties"]) == (
+        "multiattach", True, {"readonly": "True"}
+    )  # fmt: skip
+    assert seen["volume_image_metadata"] == {"os": "linux"}
+    openstack.text("volume", "set", "--state", "error", made)
+    openstack.text("volume", "set", "--state", "available", "--detached", made)
+    shell.settled(made)
+    openstack.text("volume", "set", "--state", "error", made)
+    openstack.text("volume", "delete", "--force", made)
+    wait_for("end of the volume", lambda: not openstack.json("volume", "list", "--name", "kept"))
 
 
 def test_a_refusal_is_shown_in_the_apis_words(shell: Shell) -> None:

@@ -2,10 +2,10 @@
 
 from starlette.responses import JSONResponse, Response
 
+from bilocate.api import wire_types
 from bilocate.api import wire_volumes as wire
 from bilocate.api.context import Call
 from bilocate.api.identity.access import require_admin
-from bilocate.domain.errors_operations import NotFound
 from bilocate.operations.quotas import limits_of, used_by
 
 
@@ -29,16 +29,15 @@ async def services(call: Call) -> Response:
 
 
 async def types(call: Call) -> Response:
-    """GET types: there is one."""
-    return JSONResponse({"volume_types": [wire.volume_type()]})
+    """GET types."""
+    return JSONResponse({"volume_types": [wire_types.told(kind) for kind in wire_types.TYPES]})
 
 
 async def volume_type(call: Call) -> Response:
     """GET types/{id}, by its id, its name, or as the default."""
     wanted = call.path["id"]
-    if wanted not in ("default", wire.DEFAULT_TYPE, wire.DEFAULT_TYPE_ID):
-        raise NotFound("volume type", wanted)
-    return JSONResponse({"volume_type": wire.volume_type()})
+    kind = wire_types.STANDARD if wanted == "default" else wire_types.find(wanted)
+    return JSONResponse({"volume_type": wire_types.told(kind)})
 
 
 async def limits(call: Call) -> Response:

@@ -5,8 +5,10 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from bilocate.api import fields, image_metadata
+from bilocate.api import fields, image_metadata, wire_types
+from bilocate.api import wire_actions as asked
 from bilocate.api import wire_volumes as wire
+from bilocate.api.admin_actions import force_delete, force_detach, reset_status
 from bilocate.api.audit import note
 from bilocate.api.codes import BAD_ACTION, malformed, not_yet
 from bilocate.api.connections import connect, disconnect
@@ -34,7 +36,7 @@ async def act(call: Call) -> Response:
 
 
 async def _extend(call: Call, volume: Volume, value: Any) -> Response:
-    size_gib = wire.new_size(value)
+    size_gib = asked.new_size(value)
     note(call.request, new_size=size_gib)
     await call.parts.operations.perform(
         "extend_volume",
@@ -46,8 +48,17 @@ async def _extend(call: Call, volume: Volume, value: Any) -> Response:
     return Response(status_code=202)
 
 
+async def _retype(call: Call, volume: Volume, value: Any) -> Response:
+    kind = wire_types.new_type(value)
+    note(call.request, volume_type=kind.name)
+    await call.parts.operations.retype(
+        volume.id, kind.name, multiattach=kind.multiattach, project_id=call.project_id
+    )
+    return Response(status_code=202)
+
+
 async def _set_bootable(call: Call, volume: Volume, value: Any) -> Response:
-    bootable = wire.new_bootable(value)
+    bootable = asked.new_bootable(value)
     note(call.request, bootable=bootable)
     async with call.parts.database.writing() as db:
         row = await lock(db, Volume, volume.id, call.project_id)
@@ -57,7 +68,7 @@ async def _set_bootable(call: Call, volume: Volume, value: Any) -> Response:
 
 
 async def _set_read_only(call: Call, volume: Volume, value: Any) -> Response:
-    read_only = wire.new_read_only(value)
+    read_only = asked.new_read_only(value)
     note(call.request, read_only=read_only)
     await call.parts.operations.set_read_only(volume.id, read_only, project_id=call.project_id)
     return Response(status_code=202)
@@ -85,14 +96,14 @@ async def _roll_detaching(call: Call, volume: Volume, value: Any) -> Response:
 
 async def _attach(call: Call, volume: Volume, value: Any) -> Response:
     attached = await call.parts.operations.attachments.attach(
-        volume.id, wire.attach_request(value), call.project_id
+        volume.id, asked.attach_request(value), call.project_id
     )
     note(call.request, attachment_id=attached.id, host=attached.host, server_id=attached.instance_uuid)
     return Response(status_code=202)
 
 
 async def _detach(call: Call, volume: Volume, value: Any) -> Response:
-    wanted = wire.detach_request(value)
+    wanted = asked.detach_request(value)
     ended = await call.parts.operations.attachments.detach(volume.id, wanted, call.project_id)
     note(call.request, attachment_id=ended)
     return Response(status_code=202)
@@ -104,9 +115,13 @@ ACTIONS: Mapping[str, Action] = {
     "os-extend": _extend,
     "os-set_bootable": _set_bootable,
     "os-update_readonly_flag": _set_read_only,
+    "os-retype": _retype,
     "os-set_image_metadata": image_metadata.merge,
     "os-unset_image_metadata": image_metadata.remove,
     "os-show_image_metadata": image_metadata.show,
+    "os-reset_status": reset_status,
+    "os-force_delete": force_delete,
+    "os-force_detach": force_detach,
     "os-unmanage": give_back,
     "os-reserve": _reserve,
     "os-unreserve": _unreserve,

@@ -7,7 +7,8 @@ from typing import Any
 from bilocate.api import fields
 from bilocate.api.codes import BAD_ACTION, BAD_VOLUME_ID, malformed
 from bilocate.api.wire import Json, time
-from bilocate.api.wire_volumes import CONNECTOR_BYTES_MAX, attach_mode, connection
+from bilocate.api.wire_actions import attach_mode
+from bilocate.api.wire_volumes import CONNECTOR_BYTES_MAX, connection
 from bilocate.operations.exports import Connector
 from bilocate.store.models import Attachment, AttachmentStatus
 

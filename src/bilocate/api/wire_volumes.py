@@ -7,15 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bilocate.api import fields
-from bilocate.api.codes import BAD_ACTION, BAD_BODY, Problem, malformed, not_yet
+from bilocate.api import fields, wire_types
+from bilocate.api.codes import BAD_ACTION, BAD_BODY, malformed, not_yet
 from bilocate.api.wire import Json, failure_message, time
 from bilocate.domain.volume_states import VolumeStatus
-from bilocate.operations.exports import Connector
 from bilocate.operations.quotas import Resource
 from bilocate.store.models import (
     READ_ONLY,
-    READ_WRITE,
     Attachment,
     AttachmentKind,
     AttachmentStatus,
@@ -24,8 +22,6 @@ from bilocate.store.models import (
 
 VOLUME_KEY, VOLUMES_KEY = "volume", "volumes"
 AGENT = "bilocate-site"  # the name of the program, where services are listed
-DEFAULT_TYPE = "standard"
-DEFAULT_TYPE_ID = "0f5a31b5-6f0b-4b7e-9a5c-2a1a8f0c7d11"  # the same in every installation
 CONNECTOR_BYTES_MAX = 4096  # it is kept with the connection
 
 VOLUME_STATUS: Mapping[VolumeStatus, str] = {
@@ -36,8 +32,7 @@ CONNECT, DISCONNECT = "os-initialize_connection", "os-terminate_connection"
 SOURCE_BYTES_MAX = 4096  # a path
 VOLUME_ACTIONS_NOT_YET = frozenset(
     {
-        "os-retype", "os-reset_status",
-        "os-force_delete", "os-force_detach", "os-volume_upload_image", "os-migrate_volume", "revert",
+        "os-volume_upload_image", "os-migrate_volume", "revert",
     }
 )  # fmt: skip
 # Sources of a new volume that this release can't take one from.
@@ -200,19 +195,6 @@ def services(sites: Sequence[tuple[str, bool]]) -> Json:
     return {"services": found}
 
 
-def volume_type() -> Json:
-    """The only type of volumes."""
-    return {
-        "id": DEFAULT_TYPE_ID,
-        "name": DEFAULT_TYPE,
-        "description": "A file or block device of a site",
-        "is_public": True,
-        "os-volume-type-access:is_public": True,
-        "extra_specs": {},
-        "qos_specs_id": None,
-    }
-
-
 def limits(limit: Mapping[Resource, int], used: Mapping[Resource, int]) -> Json:
     """What a project may have and has. -1 says that there is no limit."""
     absolute = {
@@ -240,11 +222,12 @@ def volume_request(body: Json, default_site: str) -> Json:
         if asked.get(source) is not None:
             raise not_yet(f"a volume made from {source}")
     names = _names(asked)
+    kind = wire_types.asked(asked)
     return {
         "size_gib": fields.size_gib("size", asked.get("size")),
         "site": fields.text(asked, "availability_zone") or default_site,
-        "volume_type": _volume_type(asked),
-        "multiattach": fields.boolean(asked, "multiattach"),
+        "volume_type": kind.name,
+        "multiattach": fields.boolean(asked, "multiattach") or kind.multiattach,
         "metadata": fields.text_map(asked, "metadata"),
         "name": names["name"] or names["display_name"] or "",
         "description": names["description"] or names["display_description"] or "",
@@ -270,10 +253,12 @@ def adoption_request(body: Json) -> Json:
     site = fields.text(asked, "availability_zone") or host
     if not site:
         raise malformed("host, or availability_zone, must name the site that has the device or file")
+    kind = wire_types.asked(asked)
     return {
         "site": site,
         "source": path,
-        "volume_type": _volume_type(asked),
+        "volume_type": kind.name,
+        "multiattach": kind.multiattach,
         "bootable": fields.boolean(asked, "bootable"),
         "metadata": fields.text_map(asked, "metadata"),
         "name": fields.text(asked, "name") or "",
@@ -310,84 +295,7 @@ def connector(action: str, value: Any) -> Json:
     return asked
 
 
-def new_size(value: Any) -> int:
-    """What a volume is to grow to, in GiB.
-
-    :raises Problem: 400.
-    """
-    return fields.size_gib("new_size", _inner("os-extend", value).get("new_size"))
-
-
-def new_read_only(value: Any) -> bool:
-    """Whether hosts may only read.
-
-    :raises Problem: 400.
-    """
-    asked = _inner("os-update_readonly_flag", value)
-    if asked.get("readonly") is None:
-        raise malformed("os-update_readonly_flag must hold readonly: true or false", BAD_ACTION)
-    return fields.boolean(asked, "readonly")
-
-
-def new_bootable(value: Any) -> bool:
-    """Whether there is something to start from on the volume, as its owner says.
-
-    :raises Problem: 400.
-    """
-    asked = _inner("os-set_bootable", value)
-    if asked.get("bootable") is None:
-        raise malformed("os-set_bootable must hold bootable: true or false", BAD_ACTION)
-    return fields.boolean(asked, "bootable")
-
-
-def attach_request(value: Any) -> Connector:
-    """Which server, or which host, has attached the volume, and as what.
-
-    :raises Problem: 400.
-    """
-    asked = _inner("os-attach", value)
-    instance, host = fields.text(asked, "instance_uuid", bytes_max=64), fields.text(asked, "host_name")
-    if not instance and not host:
-        raise malformed("os-attach must say who has attached: instance_uuid or host_name", BAD_ACTION)
-    mode = attach_mode("os-attach", asked, BAD_ACTION)
-    return Connector(instance or None, host or None, fields.text(asked, "mountpoint"), mode)
-
-
-def attach_mode(where: str, asked: Json, code: str | None = None) -> str | None:
-    """What a host is to be able to do; None: what the volume allows.
-
-    :raises Problem: 400.
-    """
-    mode = fields.text(asked, "mode") or None
-    if mode not in (None, READ_WRITE, READ_ONLY):
-        raise malformed(f"{where}: mode {mode!r} must be 'rw' or 'ro'", code)
-    return mode
-
-
-def detach_request(value: Any) -> str | None:
-    """The attachment that is to end, when one is named.
-
-    :raises Problem: 400.
-    """
-    if value is None:
-        return None
-    return fields.text(_inner("os-detach", value), "attachment_id", bytes_max=64)
-
-
 def _names(asked: Json) -> dict[str, str | None]:
     """Under the words of both versions; what the other one's word comes before is checked all the same."""
     words = ("name", "display_name", "description", "display_description")
     return {word: fields.text(asked, word) for word in words}
-
-
-def _inner(action: str, value: Any) -> Json:
-    if not isinstance(value, dict):
-        raise malformed(f"the value of {action} must be an object", BAD_ACTION)
-    return value
-
-
-def _volume_type(asked: Json) -> str:
-    wanted = fields.text(asked, "volume_type")
-    if wanted in (None, "", DEFAULT_TYPE, DEFAULT_TYPE_ID):
-        return DEFAULT_TYPE
-    raise Problem(404, f"there is no volume type {wanted!r}: there is {DEFAULT_TYPE!r}")

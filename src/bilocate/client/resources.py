@@ -50,7 +50,7 @@ class Named(Resource):
 
 @dataclass(frozen=True, eq=False)
 class Volume(Named):
-    """A volume. Its size, in GiB, is `size`; `volume_type` is `standard`."""
+    """A volume. Its size, in GiB, is `size`; `volume_type` is `standard` or `multiattach`."""
 
     size: int = 0
     availability_zone: str = ""

@@ -13,7 +13,13 @@ from bilocate.domain.errors_operations import NotFound, OperationError, WrongSta
 from bilocate.domain.errors_volumes import AttachedAlready, AttachmentNotReady, ManyAttachments
 from bilocate.domain.volume_states import VOLUME, VolumeEvent, VolumeStatus
 from bilocate.operations.context import Context
-from bilocate.operations.exports import Connector, allowed_mode, new_export_name, require_production
+from bilocate.operations.exports import (
+    Connector,
+    allowed_mode,
+    close_export,
+    new_export_name,
+    require_production,
+)
 from bilocate.operations.verbs._shared import live_attachments, require_status
 from bilocate.store.columns import db_now
 from bilocate.store.models import Attachment, AttachmentKind, AttachmentStatus, Volume
@@ -93,6 +99,38 @@ class Attachments:
         await self.end(attachment_id, project_id)
         return attachment_id
 
+    async def force_detach(
+        self, volume_id: str, attachment_id: str | None, host: str | None, project_id: str | None
+    ) -> list[str]:
+        """For an admin, where the host is missing: end the attachment that is named, or those of `host`, or the only
+        one, and that host's connections beside it. Returns their ids; none: only the status was left of it.
+        """
+        async with self._context.database.reading() as db:
+            volume = await db.get(Volume, volume_id)
+            if volume is None or project_id not in (None, volume.project_id):
+                raise NotFound("volume", volume_id)
+            live = await live_attachments(db, [volume_id])
+        kept = [each for each in live if each.kind is AttachmentKind.ATTACHMENT]
+        if attachment_id is not None:
+            chosen = [each for each in kept if each.id == attachment_id]
+            if not chosen:
+                raise NotFound("attachment", attachment_id)
+        elif host is not None:
+            chosen = [each for each in kept if each.host == host]
+        elif len(kept) > 1:
+            raise ManyAttachments(volume_id, [each.id for each in kept])
+        else:
+            chosen = kept
+        hosts = {host, *(each.host for each in chosen)} - {None}
+        ways = [each for each in live if each.kind is AttachmentKind.CONNECTION and each.host in hosts]
+        if not chosen and not ways:
+            await self._leave(volume_id, project_id)
+        for each in chosen:
+            await self.end(each.id, project_id, "its host is missing")
+        for each in ways:
+            await close_export(self._context, each.id, project_id, "its host is missing")
+        return [each.id for each in (*chosen, *ways)]
+
     # --- attachments as things of their own ---
 
     async def reserve(self, volume_id: str, connector: Connector, project_id: str | None) -> Attachment:
@@ -139,7 +177,7 @@ class Attachments:
             attachment.attached_at = db_now()  # the database's clock
             move_volume(volume, _E.ATTACH)
 
-    async def end(self, attachment_id: str, project_id: str | None) -> None:
+    async def end(self, attachment_id: str, project_id: str | None, why: str = "ended by its user") -> None:
         """The attachment is over, its export is closed. A site that does not answer is told when it is back."""
         async with self._context.database.writing() as db:
             volume, attachment = await _locked(db, attachment_id, project_id)
@@ -147,7 +185,7 @@ class Attachments:
             event = _E.DETACH_ONE if others else _E.DETACH_LAST
             require_status("volume", volume.id, volume.status, VOLUME, event, WAIT)
             attachment.ended_at = db_now()  # the database's clock
-            attachment.ended_because = "ended by its user"
+            attachment.ended_because = why
             volume.wanted_revision += 1
             move_volume(volume, event)
         try:
@@ -156,6 +194,17 @@ class Attachments:
             self._context.reconciler.kick(volume.site)
 
     # --- parts ---
+
+    async def _leave(self, volume_id: str, project_id: str | None) -> None:
+        """Nobody is attached, and the status says otherwise."""
+        async with self._context.database.writing() as db:
+            volume = await lock(db, Volume, volume_id, project_id)
+            needed = [_S.RESERVED, _S.ATTACHING, _S.IN_USE, _S.DETACHING]
+            if volume.status not in needed or await _attachments(db, volume):
+                raise WrongStatus(
+                    "volume", volume.id, volume.status, needed, "it has no such attachment to end"
+                )
+            move_volume(volume, _E.DETACH_LAST)
 
     async def _move(self, volume_id: str, event: VolumeEvent, project_id: str | None) -> None:
         async with self._context.database.writing() as db:

@@ -76,14 +76,16 @@ async def open_export(
     return attachment
 
 
-async def close_export(context: Context, attachment_id: str, project_id: str | None) -> None:
+async def close_export(
+    context: Context, attachment_id: str, project_id: str | None, why: str = "ended by its user"
+) -> None:
     """See `Operations.disconnect`."""
     async with context.database.reading() as db:
         attachment = await db.get(Attachment, attachment_id)
         if attachment is None or project_id not in (None, attachment.project_id):
             raise NotFound("attachment", attachment_id)
         volume = await db.get(Volume, attachment.volume_id)
-    await _end(context, attachment_id, "ended by its user")
+    await _end(context, attachment_id, why)
     try:
         await context.reconciler.push_volume(attachment.volume_id, context.settings.timing.tell_seconds)
     except OperationError:

@@ -23,6 +23,7 @@ from bilocate.domain.errors_volumes import (
 from bilocate.domain.geometry import GIB
 from bilocate.domain.observed import Observed
 from bilocate.domain.operation_states import OperationStatus
+from bilocate.domain.volume_states import VolumeStatus
 from bilocate.operations.agents import AgentClient
 from bilocate.operations.attachments import Attachments
 from bilocate.operations.context import Context
@@ -32,6 +33,8 @@ from bilocate.operations.journal import Journal
 from bilocate.operations.observer import Observer
 from bilocate.operations.read_only import set_read_only
 from bilocate.operations.reconcile import Reconciler
+from bilocate.operations.resets import require_attached, reset_status
+from bilocate.operations.retype import retype
 from bilocate.operations.runner import Runner
 from bilocate.operations.settings import Settings
 from bilocate.operations.truth import observe_sessions, unlinked
@@ -110,7 +113,8 @@ class Operations:
         - create_volume: size_gib*, volume_type*, site*, name, description, multiattach, bootable, metadata, user_id,
           source
         - extend_volume: new_size_gib*
-        - delete_volume, delete_pair, delete_group, stop: none
+        - delete_volume: force
+        - delete_pair, delete_group, stop: none
         - create_pair: volume_ids* (two, in the client's order), priority_site*, name, description
         - create_group: pair_ids*, priority_site*, name, description
         - update_group: name, description, add (pair ids), remove (pair ids)
@@ -219,6 +223,24 @@ class Operations:
         :raises OutOfReach, AgentRefused: the site does not answer. Nothing was changed.
         """
         await set_read_only(self.context, volume_id, read_only, project_id)
+
+    async def retype(self, volume_id: str, name: str, *, multiattach: bool, project_id: str | None) -> None:
+        """Give a volume another type; `multiattach`: what that says of how many hosts may attach.
+
+        :raises NotFound, SameType, PairedNotRetyped, WrongStatus, TargetBusy: nothing was changed.
+        """
+        await retype(self.context, volume_id, name, multiattach, project_id)
+
+    async def reset_status(self, volume_id: str, wanted: VolumeStatus, *, project_id: str | None) -> None:
+        """Set the status that is told of a volume, where that is true (operations/resets.py).
+
+        :raises NotFound, StatusNotSet, WrongStatus, TargetBusy, VolumeInPair, OutOfReach: nothing was changed.
+        """
+        await reset_status(self.context, volume_id, wanted, project_id)
+
+    async def require_attached(self, volume_id: str, attached: bool, *, project_id: str | None) -> None:
+        """:raises NotFound, StatusNotSet: somebody is attached, or nobody, and the other was said."""
+        await require_attached(self.context, volume_id, attached, project_id)
 
     async def observe(self, session_ids: Iterable[str], seconds: float) -> dict[str, Observed]:
         """What is true now of each session (`pair.session_id`, or the group's id), as far as the sites told until

@@ -1,6 +1,6 @@
 """The calls of volumes that both versions of block storage have, and what they tell."""
 
-from bilocate.api import fields, tag_search, tags, volumes
+from bilocate.api import fields, tag_search, tags, volumes, wire_actions, wire_types
 from bilocate.api import wire_volumes as wire
 from bilocate.api.lists import OFFSET_MAX
 from bilocate.api.openapi.calls import AGENT, CHANGES_SINCE, Table, Told, volume_list
@@ -101,7 +101,8 @@ _TEXTS: Json = {
     "additionalProperties": a_text(),
 }
 _NAMED = {key: maybe_text() for key in ("name", "description", "display_name", "display_description")}
-_TYPE = or_null(words(("", wire.DEFAULT_TYPE, wire.DEFAULT_TYPE_ID)))
+_KINDS = [word for kind in wire_types.TYPES for word in (kind.name, kind.id)]
+_TYPE = or_null(words(("", *_KINDS)))
 _NEW_VOLUME = asked(
     {
         "size": SIZE,
@@ -137,6 +138,11 @@ _ATTACH = {
     "mountpoint": maybe_text(),
     "mode": or_null(words(("", "rw", "ro"))),
 }
+_RESETS = {
+    "status": or_null(words(wire.VOLUME_STATUS.values())),
+    "attach_status": or_null(words(wire_actions.ATTACH_STATUS)),
+    "migration_status": or_null(constant("none")),
+}
 _ACTION = one_action(
     {
         wire.CONNECT: _WITH_CONNECTOR,
@@ -144,9 +150,17 @@ _ACTION = one_action(
         "os-extend": asked({"new_size": SIZE}, ["new_size"]),
         "os-set_bootable": asked({"bootable": BOOLEAN}, ["bootable"]),
         "os-update_readonly_flag": asked({"readonly": BOOLEAN}, ["readonly"]),
+        "os-retype": asked(
+            {"new_type": words(_KINDS), "migration_policy": or_null(words(wire_types.POLICIES))}, ["new_type"]
+        ),
         "os-set_image_metadata": asked({"metadata": _TEXTS}, ["metadata"]),
         "os-unset_image_metadata": asked({"key": a_text(least=1)}, ["key"]),
         "os-show_image_metadata": _ANYTHING,
+        "os-reset_status": {
+            "anyOf": [asked({**_RESETS, key: _RESETS[key]["anyOf"][0]}, [key]) for key in _RESETS]
+        },
+        "os-force_delete": _ANYTHING,
+        "os-force_detach": or_null(asked({"attachment_id": maybe_text(64), "connector": or_null(CONNECTOR)})),
         "os-unmanage": _ANYTHING,
         "os-reserve": _ANYTHING,
         "os-unreserve": _ANYTHING,
