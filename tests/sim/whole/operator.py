@@ -12,6 +12,7 @@ from tests.sim.world.world import SESSION
 from bilocate.domain.errors import BilocateError
 
 MOST_GIB = 3
+REGROUP, MOVES = "update_group", frozenset({"failover", "reverse"})
 END_SECONDS = 30.0  # an operation that was accepted ends in a healed world within this
 
 
@@ -24,12 +25,24 @@ class WholeOperator:
         self.asked = 0
         self.defects: list[str] = []
         self._calls: list[asyncio.Task[None]] = []
+        self._regroupings: list[asyncio.Task[None]] = []  # those that change members
 
     @property
     def busy(self) -> bool:
         """Whether an operation is under way, or a call is."""
-        self._calls = [call for call in self._calls if not call.done() and not call.get_loop().is_closed()]
+        self._calls = _under_way(self._calls)
         return bool(self._calls) or bool(self.unfinished())
+
+    @property
+    def _may_be_split(self) -> bool:
+        """Whether a pair is out of the group, or may be soon.
+
+        The judges know of one site in production, for all volumes: nobody moves a part of them.
+        """
+        members = self.world.database.wishes[SESSION].members
+        self._regroupings = _under_way(self._regroupings)
+        asked = bool(self._regroupings) or any(verb == REGROUP for verb, *_ in self.unfinished())
+        return asked or len(members) < len(self.world.sizes)
 
     def unfinished(self) -> list[tuple[Any, ...]]:
         """Operations that the journal has, and whose end it has not."""
@@ -50,7 +63,7 @@ class WholeOperator:
         self.look()
         self.asked += 1
         verb, args = self._choose(self.rng.choice(kinds))
-        if verb is not None:
+        if verb is not None and not (verb in MOVES and self._may_be_split):
             self._call(verb, args)
 
     def _choose(self, kind: str) -> tuple[str | None, dict[str, Any]]:
@@ -129,7 +142,7 @@ class WholeOperator:
         if not wish.paused:
             return "stop", {}
         last = f"pair{len(self.world.sizes) - 1}"
-        return "update_group", {"remove" if len(wish.members) == len(self.world.sizes) else "add": [last]}
+        return REGROUP, {"remove" if len(wish.members) == len(self.world.sizes) else "add": [last]}
 
     # --- in a healed world ---
 
@@ -152,7 +165,7 @@ class WholeOperator:
             case "available" if away and not wish.paused:
                 self._call("stop", {})
             case "available" if away:
-                self._call("update_group", {"add": away})
+                self._call(REGROUP, {"add": away})
             case "available" if uneven:
                 self._call("extend_group", {"sizes_gib": uneven})
             case "available" if self._is_blank(told):
@@ -182,7 +195,10 @@ class WholeOperator:
         running = [controller for controller in self.world.controllers if controller.up]
         if running:
             controller = self.rng.choice(running)
-            self._calls.append(controller.run(self._do(controller, verb, args)))
+            call = controller.run(self._do(controller, verb, args))
+            self._calls.append(call)
+            if verb == REGROUP:
+                self._regroupings.append(call)
 
     async def _do(self, controller: Controller, verb: str, args: dict[str, Any]) -> None:
         self._note(f"{verb} {args} at {controller.name}")
@@ -200,3 +216,8 @@ class WholeOperator:
     def _note(self, what: str) -> None:
         if self.world.trace.on:
             self.world.trace.add(self.world.scheduler.now, "operator", what)
+
+
+def _under_way(calls: list[asyncio.Task[None]]) -> list[asyncio.Task[None]]:
+    """A killed controller's are not."""
+    return [call for call in calls if not call.done() and not call.get_loop().is_closed()]
