@@ -11,7 +11,7 @@ from tests.real.harness.events import Kind
 from tests.real.harness.host import Host
 from tests.real.harness.images import CHUNK_BYTES, differing_chunks
 from tests.real.harness.installation import Installation
-from tests.real.harness.late_write import LateWrite
+from tests.real.harness.late_write import LateRead, LateWrite
 from tests.real.harness.power_cut import lose_unflushed, unflushed
 from tests.real.harness.protected import Protected, protect
 from tests.real.harness.proxy import Wire
@@ -242,23 +242,25 @@ def test_writes_go_on_untouched_without_a_controller(installation: Installation,
 
 
 @pytest.mark.slow
-def test_a_frozen_primary_that_was_failed_over_answers_no_write_when_it_thaws(
+def test_a_frozen_primary_that_was_failed_over_answers_nothing_when_it_thaws(
     installation: Installation, make_host: MakeHost, tmp_path: Path
 ) -> None:
-    """Item 9. SIGSTOP of the primary's agent, a failover meanwhile, SIGCONT: it finds writes in its sockets
-    that came while it hung. It answers none of them, demotes itself and hangs up."""
+    """Item 9. SIGSTOP of the primary's agent, a failover meanwhile, SIGCONT: it finds writes and a read in its
+    sockets that came while it hung. It answers none of them, demotes itself and hangs up."""
     group = protect(installation)
     old, new = make_host(), make_host()
     uris = group.connect("az1")
     old.start(uris)
-    late = LateWrite(uris[0])
+    late, reading = LateWrite(uris[0]), LateRead(uris[0])
     frozen = installation.freeze("az1")
+    reading.send()
     late.send()
     new.start(group.fail_over("az2"))
     time.sleep(max(0.0, frozen + (30.0 if LONG else 8.0) - time.monotonic()))
     thawed = installation.thaw("az1")
     old.wait_event(Kind.DISCONNECTED, thawed)
     late.assert_not_answered()
+    reading.assert_not_answered()
     wait_for("demotion", lambda: group.half("az1")["role"] == "secondary", seen=group.words)
     issued_before = {event.number for event in old.events if event.kind is Kind.ISSUED and event.at < frozen}
     answered = {event.number for event in old.events if event.kind is Kind.ACKNOWLEDGED and event.at > thawed}

@@ -109,6 +109,26 @@ def test_CONFLINK_what_was_confirmed_and_not_answered_counts_as_unconfirmed_afte
     scene.until_answered(write)
 
 
+def test_TRIP_a_primary_that_hung_notices_its_lost_link_before_it_answers_a_read() -> None:
+    """A is stopped, B is promoted and written to; A goes on and finds a read that came meanwhile. Its timers are as
+    late as the read, and go first: what A has is old."""
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    scene.a.stop()
+    read = scene.host.read(0)
+    operation = scene.world.controller.failover(SESSION)
+    assert scene.world.run_until(lambda: not operation.running, 5.0)
+    assert operation.error is None
+    scene.wait(B, "solo")
+    newer = scene.world.host(0)
+    assert newer.connect(B)
+    scene.until_answered(newer.write(0))
+    scene.run(scene.world.limits.heartbeat_timeout_seconds + 0.3)
+    scene.a.go_on()
+    scene.run(1.0)
+    assert not read.ok
+
+
 # --- 10 RESUME ---
 
 

@@ -1,4 +1,4 @@
-"""One write that reaches a server's socket while the server hangs."""
+"""One request that reaches a server's socket while the server hangs."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from tests.real.harness.record import FREE_FROM_BYTE
 
 SECONDS = 10.0
 CONTENT = b"this came too late".ljust(4096, b".")
-REQUEST_MAGIC, WRITE = 0x25609513, 1
+REQUEST_MAGIC, READ, WRITE = 0x25609513, 0, 1
 
 
 class NbdSocket:
@@ -59,23 +59,35 @@ class NbdSocket:
         self.socket.close()
 
 
-class LateWrite:
+class LateRequest:
     """Connected in time, sent too late."""
 
     def __init__(self, uri: str) -> None:
-        self._connection = NbdSocket(uri)
-
-    def send(self) -> None:
-        """The kernel takes it for the server."""
-        self._connection.send(WRITE, FREE_FROM_BYTE, len(CONTENT), CONTENT)
+        self.connection = NbdSocket(uri)
 
     def assert_not_answered(self) -> None:
         """The server hangs up, or says that it failed."""
         code = -1
         with contextlib.suppress(ConnectionError):
-            code = self._connection.error()
-        assert code, "a write that came while the site hung was acknowledged"
-        self._connection.close()
+            code = self.connection.error()
+        assert code, f"a {type(self).__name__} that came while the site hung was answered"
+        self.connection.close()
+
+
+class LateRead(LateRequest):
+    """What is there may be old when it is carried out."""
+
+    def send(self) -> None:
+        """The kernel takes it for the server."""
+        self.connection.send(READ, FREE_FROM_BYTE, len(CONTENT))
+
+
+class LateWrite(LateRequest):
+    """Nobody has it but a site that is primary no more."""
+
+    def send(self) -> None:
+        """The kernel takes it for the server."""
+        self.connection.send(WRITE, FREE_FROM_BYTE, len(CONTENT), CONTENT)
 
     @staticmethod
     def is_in(file: Path) -> bool:

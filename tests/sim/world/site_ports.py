@@ -180,13 +180,27 @@ class SitePorts:
 
     def submit(self, request: Request) -> None:
         """A host's request."""
-        self.session.submit(request)
-        self.after(timed=False)
+        if self._caught_up([request]):
+            self.session.submit(request)
+            self.after(timed=False)
 
     def submit_all(self, requests: Sequence[Request]) -> None:
         """Several of them, as of one read."""
-        self.session.submit_all(requests)
-        self.after(timed=False)
+        if self._caught_up(requests):
+            self.session.submit_all(requests)
+            self.after(timed=False)
+
+    def _caught_up(self, requests: Sequence[Request]) -> bool:
+        """As the real agent: what is due by time goes before what a host asks, and another may carry it then."""
+        if self._timer is None or self._timer.time > self._scheduler.now:
+            return True
+        self._timer.cancelled = True
+        self._tick()
+        volume = self.volumes[requests[0].volume]
+        if volume.carrier is self:
+            return True
+        volume.submit_all(requests)
+        return False
 
     def _event(self, run: Callable[[], None]) -> None:
         if not self.dead:
