@@ -167,6 +167,23 @@ def test_EPOCH_a_hello_of_another_epoch_is_refused() -> None:
     assert write is not None
 
 
+def test_EPOCH_a_hello_of_other_members_is_refused() -> None:
+    """Of one epoch, but two histories (a database that was restored, say): a pair's write would land in another's."""
+    scene = in_step()
+    scene.world.controller.reconciling = False
+    row = scene.world.arbiter.rows[SESSION]
+    scene.world.arbiter.rows[SESSION] = replace(row, epoch=row.epoch + 1)
+    there = scene.world.controller.wanted(SESSION, B)
+    other = replace(there, members=(replace(there.members[0], pair_id="other"),))
+    scene.b.put_session(SESSION, other, lambda error: None)
+    scene.a.put_session(SESSION, scene.world.controller.wanted(SESSION, A), lambda error: None)
+    scene.run(0.2)
+    assert "the two sites have different pairs" in str(scene.told(A)["refusal"])
+    scene.host.write(0)
+    scene.run(0.2)
+    assert scene.writer(B, 0) == 0
+
+
 def test_EPOCH_a_volume_refuses_any_epoch_lower_than_the_highest_it_has_seen() -> None:
     scene = in_step()
     scene.world.controller.reconciling = False
