@@ -165,9 +165,16 @@ class World:
     # --- healing ---
 
     def _converge(self) -> None:
-        """P6: by itself where nobody stopped it; a failed-over group is reprotected, a failed verb repeated."""
+        """P6: by itself where nobody stopped it; a failed-over group is reprotected, a failed verb repeated.
+
+        What was accepted ends first: a group may be in step, and a stop that was accepted before be about to part it.
+        """
         give_up = time.monotonic() + CONVERGE_SECONDS
-        while not is_in_step(group := self._seen()):
+        while True:
+            under_way = self._installation.query("SELECT verb FROM operations WHERE finished_at IS NULL")
+            group = self._seen()
+            if is_in_step(group) and not under_way:
+                return
             if time.monotonic() > give_up:
                 raise Broken(f"P6: not in step after {CONVERGE_SECONDS:g} s: {self._group.words()}")
             self._help(group["status"], str(group.get("replication_status")))
