@@ -33,6 +33,22 @@ def test_SWITCHOVER_a_quiesce_that_is_asked_again_is_answered_like_the_first() -
     assert scene.state(A) == "quiesced"
 
 
+def test_SWITCHOVER_a_later_attempt_that_comes_while_an_earlier_one_drains_is_quiet_with_it() -> None:
+    """The earlier one's caller was lost, and its operation is begun anew: hosts are held already, and not longer."""
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    older, newer = scene.world.arbiter.next_epoch(), scene.world.arbiter.next_epoch()
+    with scene.holding(Kind.FLUSH, B):
+        answers = [scene.ask(A, "quiesce", attempt=older)]
+        scene.run(0.02)
+        answers.append(scene.ask(A, "quiesce", attempt=newer))
+        scene.run(0.02)
+        assert answers == [[], []]
+    scene.run(0.05)
+    assert answers == [[{"version": scene.world.arbiter.rows[SESSION].version}]] * 2
+    assert scene.state(A) == "quiesced"
+
+
 def test_SWITCHOVER_not_while_solo() -> None:
     scene = solo()
     answers = scene.ask(A, "quiesce")
@@ -142,3 +158,52 @@ def test_SWITCHOVER_no_intent_is_left_at_the_moment_in_which_it_says_that_it_is_
     assert scene.world.run_until(lambda: bool(answers), 1.0)
     assert not scene.durable(A).intents
     assert not scene.durable(B).intents
+
+
+def test_SWITCHOVER_the_flush_of_a_quiesce_that_was_undone_makes_no_later_one_quiet() -> None:
+    """The disks are slow: it was undone, hosts went on, and the next one began while they still flushed for it.
+
+    That flush covers nothing of what hosts wrote between: quiet by it, the row would move to B with an intent there, a
+    restart of B would make B dirty, and then nobody serves.
+    """
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    with scene.holding(Kind.FLUSH, A):
+        first = scene.world.arbiter.next_epoch()
+        scene.ask(A, "quiesce", attempt=first)
+        scene.run(0.02)
+        scene.ask(A, "resume", attempt=first)
+        scene.run(0.02)
+        assert scene.state(A) == "in_step"
+        scene.until_answered(scene.host.write(9))
+        second = scene.ask(A, "quiesce")
+        scene.run(0.02)
+        scene.deliver(Kind.FLUSH, A)
+        scene.run(0.02)
+        assert not second
+    assert scene.world.run_until(lambda: bool(second), 1.0)
+    for site in (A, B):
+        assert not scene.durable(site).intents
+        assert not scene.world.disk(0, site).unflushed_sectors
+
+
+def test_SWITCHOVER_the_commit_of_a_quiesce_that_was_undone_makes_no_later_one_quiet() -> None:
+    """A write's intent is behind that commit: quiet by it, A would have an intent when the row moves, and be dirty."""
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    with scene.holding(Kind.LEDGER, A, "nothing"):
+        first = scene.world.arbiter.next_epoch()
+        scene.ask(A, "quiesce", attempt=first)
+        scene.run(0.02)
+        scene.ask(A, "resume", attempt=first)
+        scene.run(0.02)
+        assert scene.state(A) == "in_step"
+        scene.host.write(9)
+        second = scene.ask(A, "quiesce")
+        scene.run(0.02)
+        scene.deliver(Kind.LEDGER, A, "nothing")
+        assert not second
+    assert scene.world.run_until(lambda: bool(second), 1.0)
+    for site in (A, B):
+        assert not scene.durable(site).intents
+        assert not scene.world.disk(0, site).unflushed_sectors

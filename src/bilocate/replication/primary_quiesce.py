@@ -25,6 +25,7 @@ class Quiesce:
         self._undo: list[Answer] = []  # who waits for hosts to go on
         self._undoing = False  # the call that raises the version is under way
         self._flushing = False
+        self._begun = 0  # how many there were: what is still on its way of an earlier one counts for none
         self.until = 0.0  # hosts are held no longer than that
 
     def begin(self, attempt: int, now: float, done: Answer) -> None:
@@ -45,6 +46,7 @@ class Quiesce:
             )
             return
         half.move(E.QUIESCE)
+        self._begun += 1
         half.path.open = False
         self._asked = [done]
         self._flushing = False
@@ -61,10 +63,10 @@ class Quiesce:
         if half.state is not S.QUIESCING or self._flushing or not half.path.idle or half.flushes.running:
             return
         self._flushing = True
-        link = half.link
+        link, begun = half.link, self._begun
 
         def flushed(errno: int) -> None:
-            if half.state is not S.QUIESCING or half.link != link:
+            if half.state is not S.QUIESCING or half.link != link or begun != self._begun:
                 return
             if errno:
                 self.until = half.now
@@ -73,6 +75,8 @@ class Quiesce:
             half.commit([], quiet)  # behind the commit that dropped the intents
 
         def quiet(now: float) -> None:
+            if begun != self._begun:  # it was undone, and the next one has begun
+                return
             if half.state is not S.QUIESCING or half.link != link or half.view.row is None:
                 return
             half.move(E.QUIET)
