@@ -17,7 +17,8 @@ class Durable(Observers):
         self._world = world
         self._registers = registers
         self._lossy: set[str] = set()  # sites that an operator promoted although they may lack something
-        self._refused: set[str] = set()  # sites that told their hosts of a crash, and have not served since
+        # Volumes of sites that told their hosts of a crash, and have not been served since.
+        self._refused: set[tuple[str, int]] = set()
         self._trusted: set[str] = set()
         self._cuts: dict[str, int] = {}  # the moment of a site's last power cut that lost something
 
@@ -28,12 +29,11 @@ class Durable(Observers):
     def started(self, site: str) -> None:
         agent = self._world.agents[site]
         if not agent.attachments <= agent.refused:
-            self._refused.discard(
-                site
-            )  # the refusal was not durable: hosts may come back as if nothing happened
+            # The refusal was not durable: hosts may come back as if nothing happened.
+            self._refused = {(other, volume) for other, volume in self._refused if other != site}
 
-    def refused(self, site: str) -> None:
-        self._refused.add(site)
+    def refused(self, site: str, volumes: Sequence[int]) -> None:
+        self._refused |= {(site, volume) for volume in volumes}
 
     def failed_over(self, site: str, lossy: bool) -> None:
         self._lossy.discard(site)
@@ -45,6 +45,8 @@ class Durable(Observers):
 
     def served(self, site: str, volumes: Sequence[int]) -> None:
         disks = self.disks(site, volumes)
+        told = {(site, volume) for volume in volumes} & self._refused
+        self._refused -= told
         if site in self._trusted:
             self._trusted.discard(site)
             self._registers.rebase(site, disks)
@@ -52,8 +54,7 @@ class Durable(Observers):
             self._lossy.discard(site)
             self._check_order(site, disks)
             self._registers.rebase(site, disks)
-        elif site in self._refused:
-            self._refused.discard(site)
+        elif told:
             self._check_flushed(site, disks)
             self._registers.rebase(site, disks)
         else:

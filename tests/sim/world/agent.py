@@ -332,7 +332,7 @@ class Agent:
         self.refused |= self.attachments
         item = PutSiteItem("refused", " ".join(sorted(self.refused)))
         self.ledger.commit(self.world.delays.ledger(), [item], lambda: None)
-        self.world.observers.refused(self.site)
+        self.world.observers.refused(self.site, [self.world.number_of(each.volume_id) for each in volumes])
 
     # --- the controller ---
 

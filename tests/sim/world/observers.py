@@ -29,7 +29,7 @@ class Observers:
     def served(self, site: str, volumes: Sequence[int]) -> None:
         """A site begins to serve these volumes; no host of theirs has been answered yet."""
 
-    def refused(self, site: str) -> None:
+    def refused(self, site: str, volumes: Sequence[int]) -> None:
         """A site refuses all attachments from before: hosts see an error, not an older disk."""
 
     def failed_over(self, site: str, lossy: bool) -> None:
@@ -76,9 +76,9 @@ class All(Observers):
         for one in self.each:
             one.served(site, volumes)
 
-    def refused(self, site: str) -> None:
+    def refused(self, site: str, volumes: Sequence[int]) -> None:
         for one in self.each:
-            one.refused(site)
+            one.refused(site, volumes)
 
     def failed_over(self, site: str, lossy: bool) -> None:
         for one in self.each:

@@ -29,6 +29,7 @@ class SitePorts:
         self.session: Session  # set right after it is made
         self.volumes: list[SiteVolume] = []
         self.serving = False
+        self._served: list[int] = []  # the volumes, by their numbers, when it last began
         self.dead = False  # the process ended, or the session is gone
         self.link: End | None = None
         self.dialing = False
@@ -161,9 +162,11 @@ class SitePorts:
         self._effect("serve_hosts", serving)
         self._timed = True
         before, self.serving = self.serving, serving
-        if serving and not before:
-            world = self.agent.world
-            world.observers.served(self._site, [world.number_of(volume.volume_id) for volume in self.volumes])
+        world = self.agent.world
+        numbers = [world.number_of(volume.volume_id) for volume in self.volumes]
+        if serving and not (before and numbers == self._served):
+            self._served = numbers
+            world.observers.served(self._site, numbers)
 
     def refuse_old_attachments(self) -> None:
         self._effect("refuse_old_attachments")
