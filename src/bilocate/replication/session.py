@@ -451,8 +451,14 @@ class Session:
 
 
 def _require_sizes(wanted: Wanted, marks: Sequence[Marks]) -> None:
-    """GROWTH: volumes only grow, and by whole extents: else one that is new in part could have its intent already."""
+    """GROWTH: volumes only grow, and by whole extents: else one that is new in part could have its intent already.
+
+    A copy without a past has no intents, and its size is what its agent was told last: perhaps of an extension that
+    came to nothing since.
+    """
     for member, each in zip(wanted.members, marks, strict=True):
+        if each.record.blank:
+            continue
         size = each.record.size_bytes
         if member.size_bytes < size or (member.size_bytes > size and size % EXTENT_BYTES):
             raise MalformedWanted(

@@ -114,6 +114,24 @@ async def test_a_volume_grows_in_no_other_session_than_the_one_that_is_named(
     await host.close()
 
 
+async def test_GROWTH_a_copy_without_a_past_has_the_size_that_its_session_says(
+    az1: Site, az2: Site, controller: Controller
+) -> None:
+    """az2 lost its ledger while an extension was making room, and that extension was undone: what az2 was told first
+    is larger than what its session is to be."""
+    (host,) = await pair_up(az1, az2, controller)
+    await make_room(az2, "s0")
+    await az2.stop()
+    for file in az2.state_dir.glob("ledger.db*"):
+        file.unlink()
+    await az2.start()
+    await az2.put_volume("s0", create=False, session_id="ses", size_bytes=NEW)
+    await az2.put_session("ses", session_body(az1, "secondary", ("s0",), revision=2))
+    assert (await az2.volume("s0"))["size_bytes"] == OLD
+    await az1.until_session("ses", lambda told: told["in_step"])
+    await host.close()
+
+
 def _smaller(peer: Site) -> dict[str, Any]:
     body = session_body(peer, "primary", ("p0",), revision=2)
     body["members"][0]["size_bytes"] = OLD - MIB
