@@ -27,10 +27,7 @@ def new_read_only(value: Any) -> bool:
 
     :raises Problem: 400.
     """
-    asked = _inner("os-update_readonly_flag", value)
-    if asked.get("readonly") is None:
-        raise malformed("os-update_readonly_flag must hold readonly: true or false", BAD_ACTION)
-    return fields.boolean(asked, "readonly")
+    return _flag("os-update_readonly_flag", value, "readonly")
 
 
 def new_bootable(value: Any) -> bool:
@@ -38,10 +35,14 @@ def new_bootable(value: Any) -> bool:
 
     :raises Problem: 400.
     """
-    asked = _inner("os-set_bootable", value)
-    if asked.get("bootable") is None:
-        raise malformed("os-set_bootable must hold bootable: true or false", BAD_ACTION)
-    return fields.boolean(asked, "bootable")
+    return _flag("os-set_bootable", value, "bootable")
+
+
+def _flag(action: str, value: Any, name: str) -> bool:
+    asked = _inner(action, value)
+    if asked.get(name) is None:
+        raise malformed(f"{action} must hold {name}: true or false", BAD_ACTION)
+    return fields.boolean(asked, name)
 
 
 def attach_request(value: Any) -> Connector:
