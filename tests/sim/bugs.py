@@ -5,5 +5,7 @@ A change of what seeds draw makes others of them; what they found has a named te
 
 BUGS: dict[int, str] = {
     3786: "a late put of an older epoch left a lost ledger's site a secondary that nobody could promote",
+    30003399: "a primary that hung during a failover answered old reads as it went on",
+    50008180: "a ledger lost while an extension made room, and the extension undone: the copy was refused for ever",
     200: "a failover whose new production site lost its ledger before it served could not be brought to its end",
 }
