@@ -48,9 +48,13 @@ def _drawn_by(seed: int) -> tuple[str, str]:
     return "--randrepeat=0", f"--randseed={seed}"
 
 
-def fill(uri: str, size_bytes: int, scratch: Path) -> None:
-    """Write the whole working set once, in order, with content that no file system can make smaller."""
-    options = ["--rw=write", "--bs=1m", "--iodepth=8", f"--size={size_bytes}"]
+def fill(uri: str, size_bytes: int, scratch: Path, block_bytes: int = MIB) -> None:
+    """Write the whole working set once, in order, with content that no file system can make smaller.
+
+    In requests of `block_bytes`: some file systems keep what they are given in pieces as large as it came, and are
+    slower to write little into large ones.
+    """
+    options = ["--rw=write", f"--bs={block_bytes}", "--iodepth=8", f"--size={size_bytes}"]
     _fio(uri, options, scratch, START_SECONDS * (1 + size_bytes / (64 * MIB)) / 10)
 
 

@@ -31,6 +31,7 @@ REPETITIONS, QUICK_REPETITIONS = 5, 2
 SECONDS, QUICK_SECONDS = 3.0, 1.0
 WARM_UP_SECONDS, QUICK_WARM_UP_SECONDS = 1.5, 0.7
 WORKING_SET_MIB, QUICK_WORKING_SET_MIB = 512, 128
+FILL_KIB = 1024
 TUNE_SECONDS, QUICK_TUNE_SECONDS = 1.0, 0.4
 CASE_REPETITIONS = 5
 RESYNC_REPETITIONS = 3
@@ -66,6 +67,7 @@ def parse(arguments: Sequence[str]) -> Options:
         given.repetitions or (QUICK_REPETITIONS if quick else REPETITIONS),
         QUICK_WARM_UP_SECONDS if quick else WARM_UP_SECONDS,
         (given.working_set_mib or (QUICK_WORKING_SET_MIB if quick else WORKING_SET_MIB)) * MIB,
+        given.fill_kib * 1024,
     )
     try:
         shapes, cases = _rows(given.rows, quick)
@@ -116,6 +118,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--volume-gib", type=int, default=1, metavar="N", help="size of the disks, default 1")
     parser.add_argument("--working-set-mib", type=int, metavar="N", help=f"default {WORKING_SET_MIB}")
+    parser.add_argument(
+        "--fill-kib",
+        type=int,
+        default=FILL_KIB,
+        metavar="N",
+        help=f"the disks are filled in requests of so much, default {FILL_KIB}",
+    )
     parser.add_argument(
         "--resync-gib", type=int, default=8, metavar="N", help="volume of row resync, default 8"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.measurement import Measurement, measure
 from bench.server import Server
-from bench.shapes import Shape
+from bench.shapes import MIB, Shape
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Effort:
     repetitions: int
     warm_up_seconds: float
     working_set_bytes: int
+    fill_block_bytes: int = MIB  # of the requests that fill the disks
 
 
 Rounds = dict[str, list[Measurement]]  # name of a server → its measurements, one per repetition

@@ -51,7 +51,7 @@ def measure_table(
     makers = {}
     for name in (each for each in names if each in PEERS):
         tell(f"  finding the best settings of {name}")
-        makers[name], table.tried[name] = tuning.best(name, place, effort.working_set_bytes, tune_seconds)
+        makers[name], table.tried[name] = tuning.best(name, place, effort, tune_seconds)
     servers: list[Server] = []
     try:
         _start_own(place, names, servers)
@@ -59,7 +59,7 @@ def measure_table(
             servers.append(makers[name](place))
         for server in servers:
             table.settings[server.name] = server.settings
-            fio.fill(server.uri, effort.working_set_bytes, place.medium)
+            fio.fill(server.uri, effort.working_set_bytes, place.medium, effort.fill_block_bytes)
         for shape in shapes:
             able = [each for each in servers if shape.operation == "write" or not each.replicated]
             if able:

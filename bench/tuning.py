@@ -11,6 +11,7 @@ from bench.peers.plain import Nbdkit, QemuNbd
 from bench.peers.qemu_mirror import QemuMirror
 from bench.peers.variants import MIRROR_VARIANTS, NBDKIT_THREADS, QEMU_NBD_AIO
 from bench.place import Place
+from bench.rounds import Effort
 from bench.server import Server
 from bench.shapes import WRITES, Shape
 
@@ -47,22 +48,22 @@ class Tried:
 
 
 def best(
-    name: str, place: Place, working_set_bytes: int, seconds: float
+    name: str, place: Place, effort: Effort, seconds: float
 ) -> tuple[Callable[[Place], Server], list[Tried]]:
     """The maker of the fastest variant, and what was tried, the fastest first."""
     makers = MAKERS[name]
-    tried = [_try(maker, place, working_set_bytes, seconds) for maker in makers]
+    tried = [_try(maker, place, effort, seconds) for maker in makers]
     order = sorted(range(len(makers)), key=lambda number: tried[number].score, reverse=True)
     return makers[order[0]], [tried[number] for number in order]
 
 
-def _try(maker: Callable[[Place], Server], place: Place, working_set_bytes: int, seconds: float) -> Tried:
+def _try(maker: Callable[[Place], Server], place: Place, effort: Effort, seconds: float) -> Tried:
     server = maker(place)
     try:
-        fio.fill(server.uri, working_set_bytes, place.medium)
+        fio.fill(server.uri, effort.working_set_bytes, place.medium, effort.fill_block_bytes)
         reached = [
             [
-                fio.run(server.uri, probe, seconds, working_set_bytes, place.medium, seed).iops
+                fio.run(server.uri, probe, seconds, effort.working_set_bytes, place.medium, seed).iops
                 for probe in PROBES
             ]
             for seed in range(PASSES)

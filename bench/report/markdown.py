@@ -45,8 +45,8 @@ def _head(results: Results) -> list[str]:
         f"- Before the run {env['cpu_share_before']:.0%} of the CPUs were in use; load average "
         f"{env['load_average'][0]:.2f}",
         f"- {effort.repetitions} interleaved repetitions of {effort.seconds:g} s after a warm-up of "
-        f"{effort.warm_up_seconds:g} s, working set {effort.working_set_bytes // 2**20} MiB. Medians, with least "
-        "and greatest in brackets",
+        f"{effort.warm_up_seconds:g} s, working set {effort.working_set_bytes // 2**20} MiB, filled in requests of "
+        f"{effort.fill_block_bytes // 1024} KiB. Medians, with least and greatest in brackets",
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from bench.__main__ import RUNS
 from bench.options import GROWTHS, parse
-from bench.shapes import ALL
+from bench.shapes import ALL, MIB
 
 
 def test_nothing_said_is_everything() -> None:
@@ -14,6 +14,7 @@ def test_nothing_said_is_everything() -> None:
     assert found.cases == tuple(RUNS)
     assert found.links == ("tcp", "unix")
     assert found.effort.repetitions >= 5
+    assert found.effort.fill_block_bytes == MIB
 
 
 def test_rows_are_shapes_operations_and_cases(tmp_path: Path) -> None:
@@ -21,6 +22,7 @@ def test_rows_are_shapes_operations_and_cases(tmp_path: Path) -> None:
     assert [each.name for each in found.shapes] == ["read-4k-16"]
     assert found.cases == ("stall",)
     assert found.effort.seconds == 0.5
+    assert parse(["--fill-kib", "64"]).effort.fill_block_bytes == 64 * 1024
     assert found.media == (tmp_path,)
     assert {each.operation for each in parse(["--rows", "write"]).shapes} == {"write"}
 

@@ -147,6 +147,24 @@ def test_short_writes_and_reads_are_completed(path: Path, monkeypatch: pytest.Mo
         assert driver.read(0, 500_000) == data * 50
 
 
+def test_the_kernel_gets_long_writes_in_pieces(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pwrite, lengths = os.pwrite, []
+
+    def spied(fd: int, data: memoryview, offset: int) -> int:
+        lengths.append(len(data))
+        return pwrite(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", spied)
+    data = os.urandom(3 * MIB + 5)
+    with driving(lambda workers: open_disk(path, workers)) as driver:
+        assert driver.write(7, data[:MIB]) == 0
+        assert driver.read(7, MIB) == data[:MIB]
+        assert lengths == [syscalls.WRITE_PIECE_BYTES] * 4
+        assert driver.write(3, data) == 0  # in a thread
+        assert driver.read(3, len(data)) == data
+    assert max(lengths) == syscalls.WRITE_PIECE_BYTES
+
+
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
 def test_errors_of_a_write_are_answered_even_behind_a_part(
     path: Path, monkeypatch: pytest.MonkeyPatch, code: int

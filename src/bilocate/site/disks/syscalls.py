@@ -17,6 +17,12 @@ _BLKZEROOUT = 0x127F
 _TMPFS_MAGIC = 0x01021994
 _BLKSSZGET = 0x1268
 
+# One pwrite gives the kernel no more than this. It keeps what it is given in pieces of memory as large as the call
+# (folios), and ext4 looks at every block of such a piece in each later write into it: behind writes of 1 MiB, one
+# of 4 KiB took 18.3 us, behind these 7.0, behind 64 KiB 4.4. Measured on Linux 6.18; writing 1 MiB took 203, 219
+# and 265 us.
+WRITE_PIECE_BYTES = 256 * 1024
+
 _PROBE_BYTES = 4096
 _ZEROS = bytes(1024 * 1024)
 
@@ -83,11 +89,11 @@ def sector_bytes(fd: int) -> int:
 
 
 def write_all(fd: int, offset: int, data: Buffer) -> int:
-    """pwrite(2) until everything is written."""
+    """pwrite(2), a piece at a time, until everything is written."""
     view = memoryview(data)
     try:
         while view:
-            written = os.pwrite(fd, view, offset)
+            written = os.pwrite(fd, view[:WRITE_PIECE_BYTES], offset)
             if written == 0:
                 return errno.EIO
             offset += written
