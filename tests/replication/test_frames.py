@@ -50,6 +50,10 @@ def test_a_header_is_decoded_as_it_was_encoded(kind: Kind) -> None:
     assert payload == 4096
 
 
+def test_what_a_header_does_not_name_is_zero() -> None:
+    assert decode_header(header(Kind.PING), 0) == (Frame(Kind.PING, 0, 0, 0, 0, 0), 0)
+
+
 def test_a_write_arrives_as_the_request_that_it_asks_for() -> None:
     head = header(Kind.WRITE, volume=3, length=4096, payload=4096, seq=1 << 40, offset=1 << 50)
     request, payload = decode_arrival(head, 0)
@@ -57,14 +61,16 @@ def test_a_write_arrives_as_the_request_that_it_asks_for() -> None:
     found = (request.op, request.volume, request.length, request.seq, request.offset)
     assert found == (Op.WRITE, 3, 4096, 1 << 40, 1 << 50)
     assert payload == 4096
+    for size in (1, PAYLOAD_BYTES_MAX):
+        assert decode_arrival(header(Kind.WRITE, length=size, payload=size), 0)[1] == size
     for length, payload in ((512, 511), (0, 0), (512, 0), (PAYLOAD_BYTES_MAX + 1, PAYLOAD_BYTES_MAX + 1)):
-        with pytest.raises(MalformedFrame):
+        with pytest.raises(MalformedFrame, match=f"{length} bytes with a payload of {payload}"):
             decode_arrival(header(Kind.WRITE, length=length, payload=payload), 0)
 
 
 @pytest.mark.parametrize("kind", [0, 24, 99, 255])
 def test_an_unknown_kind_is_malformed(kind: int) -> None:
-    with pytest.raises(MalformedFrame):
+    with pytest.raises(MalformedFrame, match=f"of kind {kind}"):
         decode_header(HEADER.pack(kind, 0, 0, 0, 0, 0, 0), 0)
 
 
@@ -73,14 +79,16 @@ def test_a_payload_is_as_long_as_its_length_says_and_bounded(kind: Kind) -> None
     decode_header(header(kind, length=PAYLOAD_BYTES_MAX, payload=PAYLOAD_BYTES_MAX), 0)
     decode_header(header(kind, length=512, payload=0), 0)
     for length, payload in ((512, 511), (511, 512), (PAYLOAD_BYTES_MAX + 1, PAYLOAD_BYTES_MAX + 1)):
-        with pytest.raises(MalformedFrame):
+        with pytest.raises(
+            MalformedFrame, match=f"{kind.name} of {length} bytes with a payload of {payload}"
+        ):
             decode_header(header(kind, length=length, payload=payload), 0)
 
 
 @pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.WRITE, Kind.COPY, Kind.PULLED}))
 def test_other_payloads_are_small(kind: Kind) -> None:
     decode_header(header(kind, payload=1024 * 1024), 0)
-    with pytest.raises(MalformedFrame):
+    with pytest.raises(MalformedFrame, match=f"{kind.name} with a payload of 1048577 bytes"):
         decode_header(header(kind, payload=1024 * 1024 + 1), 0)
 
 
@@ -93,7 +101,7 @@ def test_hello_and_welcome_there_and_back() -> None:
 def test_a_hello_without_a_field_is_malformed(missing: str) -> None:
     content = HELLO.to_json()
     del content[missing]
-    with pytest.raises(MalformedFrame):
+    with pytest.raises(MalformedFrame, match=f"HELLO without a right '{missing}'"):
         Hello.from_frame(_frame(*encode_json(Kind.HELLO, content)))
 
 
@@ -119,20 +127,20 @@ def test_a_hello_with_a_wrong_field_is_malformed(field: str, value: Any) -> None
     [("epoch", None), ("volumes", 1), ("volumes", [1]), ("volumes", [["g", True]]), ("volumes", [["g"] * 9])],
 )
 def test_a_welcome_with_a_wrong_field_is_malformed(field: str, value: Any) -> None:
-    with pytest.raises(MalformedFrame):
+    with pytest.raises(MalformedFrame, match=r"WELCOME without a right|is not a whole number"):
         Welcome.from_frame(_frame(*encode_json(Kind.WELCOME, {**WELCOME.to_json(), field: value})))
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"7", b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_json_object_is_malformed(payload: bytes) -> None:
-    with pytest.raises(MalformedFrame):
+    with pytest.raises(MalformedFrame, match="BYE is not"):
         decode_json(Frame(Kind.BYE, payload=payload))
     with pytest.raises(MalformedFrame):
         Hello.from_frame(Frame(Kind.HELLO, payload=payload))
 
 
 def test_only_a_hello_is_a_hello() -> None:
-    with pytest.raises(MalformedFrame):
+    with pytest.raises(MalformedFrame, match="not with WELCOME"):
         Hello.from_frame(_frame(*encode_json(Kind.WELCOME, HELLO.to_json())))
 
 
@@ -145,9 +153,14 @@ def test_suspects_there_and_back_in_as_many_frames_as_they_need() -> None:
     assert list(encode_suspects(0, [])) == []
 
 
+def test_suspects_may_end_with_the_volumes_last_chunk() -> None:
+    payload = (8).to_bytes(4) + (2).to_bytes(4)
+    assert list(decode_suspects(Frame(Kind.SUSPECTS, payload=payload), 10)) == [(8, 2)]
+
+
 @pytest.mark.parametrize("payload", [bytes(7), bytes(9), (8).to_bytes(4) + (3).to_bytes(4)])
 def test_suspects_that_are_cut_off_or_past_the_end_are_malformed(payload: bytes) -> None:
-    with pytest.raises(MalformedFrame):
+    with pytest.raises(MalformedFrame, match=r"is cut off|of a volume that has 10"):
         list(decode_suspects(Frame(Kind.SUSPECTS, payload=payload), 10))
 
 

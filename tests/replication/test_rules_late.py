@@ -12,6 +12,7 @@ from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import SESSION, A, B
 
 from bilocate.domain.arbiter import Ask, Call, Row
+from bilocate.replication.attempts import Attempts
 from bilocate.replication.records import Role
 from bilocate.replication.wanted import NotPossibleNow
 
@@ -195,3 +196,21 @@ def test_LATE_a_quiesce_that_comes_after_its_resume_holds_no_host() -> None:
     assert refused(scene.ask(A, "quiesce", attempt=attempt))
     scene.until_answered(scene.host.write(0))
     scene.check()
+
+
+def test_LATE_calls_count_until_their_attempt_is_over_or_a_newer_one_is_heard_of() -> None:
+    attempts = Attempts()
+    assert not attempts.begin(0)  # the number of no attempt: a hold for it would be none
+    assert attempts.begin(1)
+    assert attempts.begin(1)  # asked twice: its caller waits for an answer
+    assert attempts.begin(3)
+    assert not attempts.begin(2)
+    assert not attempts.end(2)
+    assert attempts.begin(3)
+    assert attempts.end(3)
+    assert attempts.end(3)
+    assert not attempts.begin(3)
+    assert attempts.end(5)  # it came before what it ends
+    assert not attempts.begin(5)
+    assert attempts.begin(6)
+    assert attempts.newest == 6

@@ -24,12 +24,13 @@ class Ports:
 
     def __init__(self) -> None:
         self.slow = False
+        self.error = 0  # of what it answers at once
         self.at_disk: list[Request] = []
         self.sent: list[tuple[int, ...]] = []
 
     def write(self, request: Request) -> int | None:
         self.at_disk.append(request)
-        return None if self.slow else 0
+        return None if self.slow else self.error
 
     read = write
 
