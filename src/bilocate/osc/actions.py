@@ -1,6 +1,7 @@
 """`openstack replication consistency group sync`, `stop`, `failover`, `reverse`, `reprotect`, `extend`."""
 
 import argparse
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -47,9 +48,9 @@ class Action(GroupCommand):
             return error
         return exceptions.CommandError(f"{error} (here: --{self.opt_in[0].replace('_', '-')})")  # type: ignore[no-any-return, unused-ignore]
 
+    @abstractmethod
     def judge(self, before: Group) -> Judge:
         """What tells that it is done, of a group that was like `before`."""
-        raise NotImplementedError
 
 
 class SyncGroup(Action):

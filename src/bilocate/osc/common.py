@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -72,11 +73,11 @@ class Delete(command.Command):
 
     noun: ClassVar[str]
 
+    @abstractmethod
     def calls(
         self, client: Client
     ) -> tuple[Callable[[str], Named], Callable[[str], None], Callable[..., None]]:
         """How one is found, deleted, and waited for."""
-        raise NotImplementedError
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The options."""

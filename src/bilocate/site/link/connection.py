@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import cast
 
@@ -30,7 +31,7 @@ log = structlog.get_logger(__name__)
 _EARLY_BYTES = 4096
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(asyncio.BufferedProtocol, ABC):
     """Common to both sides. A subclass says what its handshake does with a message."""
 
     def __init__(self, settings: LinkSettings) -> None:
@@ -47,13 +48,13 @@ class Connection(asyncio.BufferedProtocol):
 
     # --- what a subclass adds ---
 
+    @abstractmethod
     def _on_message(self, message: Message) -> None:
         """Take one message of the handshake; `_establish` ends it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _on_refused(self, error: HandshakeRefused) -> None:
         """The handshake ended badly, with either side's reason; told once."""
-        raise NotImplementedError
 
     # --- asyncio's calls ---
 
