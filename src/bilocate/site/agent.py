@@ -82,7 +82,9 @@ class Agent:
             config.controller_ca_file,
         )
         ending.push_async_callback(arbiter.aclose)
-        sessions = Sessions(config.site, volumes, self._runners(ledger, arbiter, volumes), ledger.stats)
+        sessions = Sessions(
+            config.site, volumes, self._runners(ledger, arbiter, volumes), ledger.stats, workers
+        )
         ending.callback(sessions.close)
         nbd = NbdServer(volumes, _nbd_limits(config))
         ending.push_async_callback(nbd.stop)

@@ -42,9 +42,7 @@ class WantedVolume:
         if len({name for name, _, _ in exports}) < len(exports):
             raise MalformedBody("an export name is there twice")
         session_id = body.get("session_id")
-        size_bytes = whole(body, "size_bytes")
-        if not 0 < size_bytes <= _SIZE_BYTES_MAX:
-            raise MalformedBody("size_bytes must be positive, and a size that a disk can have")
+        size_bytes = _size_bytes(body)
         if not isinstance(body.get("create"), bool):
             raise MalformedBody("create must be true or false")
         return cls(
@@ -56,6 +54,27 @@ class WantedVolume:
             in_no_session="session_id" in body and session_id is None,
             source=None if body.get("source") is None else checked_source(body),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCopy:
+    """A new volume that is to begin as a copy of another one of this site; beyond the source's end it is zeros."""
+
+    source_volume_id: str
+    size_bytes: int
+    revision: int
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> "WantedCopy":
+        """:raises MalformedBody: naming what is wrong."""
+        return cls(checked_id(body.get("source_volume_id")), _size_bytes(body), whole(body, "revision"))
+
+
+def _size_bytes(body: dict[str, Any]) -> int:
+    size_bytes = whole(body, "size_bytes")
+    if not 0 < size_bytes <= _SIZE_BYTES_MAX:
+        raise MalformedBody("size_bytes must be positive, and a size that a disk can have")
+    return size_bytes
 
 
 def checked_id(value: object) -> str:

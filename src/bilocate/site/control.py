@@ -19,7 +19,7 @@ from starlette.routing import Route
 from bilocate.domain.errors import BilocateError
 from bilocate.logs import REQUEST_ID_HEADER, fit_request_id, under_request_id
 from bilocate.replication.wanted import MalformedWanted, Wanted
-from bilocate.site.bodies import WantedVolume, checked_id, checked_source, whole
+from bilocate.site.bodies import WantedCopy, WantedVolume, checked_id, checked_source, whole
 from bilocate.site.errors import ControlError, MalformedBody
 from bilocate.site.metrics import CONTENT_TYPE
 from bilocate.site.sessions import STEPS, Sessions
@@ -64,6 +64,8 @@ class Control:
                 Route("/v1/health", self._guarded(self._health), methods=["GET"]),
                 Route("/v1/status", self._guarded(self._status), methods=["GET"]),
                 Route("/v1/volumes/{id}", self._guarded(self._volume), methods=["PUT", "DELETE"]),
+                Route("/v1/volumes/{id}/copy", self._guarded(self._copy), methods=["PUT"]),
+                Route("/v1/volumes/{id}/copyable", self._guarded(self._copyable), methods=["GET"]),
                 Route("/v1/inspect", self._guarded(self._inspect), methods=["POST"]),
                 Route("/v1/sessions/{id}", self._guarded(self._session), methods=["GET", "PUT", "DELETE"]),
                 Route("/v1/sessions/{id}/{step}", self._guarded(self._step), methods=["POST"]),
@@ -91,6 +93,14 @@ class Control:
             await self._sessions.delete_volume(volume_id)
             return {}
         return await self._sessions.put_volume(volume_id, WantedVolume.from_json(await _body(request)))
+
+    async def _copy(self, request: Request) -> dict[str, Any]:
+        volume_id = checked_id(request.path_params["id"])
+        return await self._sessions.copy_volume(volume_id, WantedCopy.from_json(await _body(request)))
+
+    async def _copyable(self, request: Request) -> dict[str, Any]:
+        self._sessions.require_copyable(checked_id(request.path_params["id"]))
+        return {}
 
     async def _inspect(self, request: Request) -> dict[str, Any]:
         return {"size_bytes": await self._sessions.inspect(checked_source(await _body(request)))}

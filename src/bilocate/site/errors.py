@@ -82,6 +82,55 @@ class SourceInUse(SourceRefused):
     code = "in_use"
 
 
+class SourceNotConsistent(ControlError):
+    """A secondary's volume that a resync has not ended in, or that may lack what was answered."""
+
+    code = "not_consistent"
+
+    def __init__(self, volume_id: str, site: str) -> None:
+        super().__init__(
+            f"volume {volume_id} at {site} holds no one moment of its production volume until a resync of it has "
+            "ended: copy it then, or copy the production volume"
+        )
+
+
+class SourceNotServed(ControlError):
+    """A volume that nobody is answered from right now, so that it can't be told whether its content is the latest."""
+
+    status = 503
+    code = "source_not_served"
+
+    def __init__(self, volume_id: str, site: str) -> None:
+        super().__init__(f"volume {volume_id} is not served at {site} at this moment: try again")
+
+
+class SourceLarger(ControlError):
+    """A copy has room for all of its source."""
+
+    code = "source_larger"
+
+    def __init__(self, volume_id: str, source_bytes: int, size_bytes: int) -> None:
+        super().__init__(f"volume {volume_id} has {source_bytes} bytes, its copy was to have {size_bytes}")
+
+
+class BeingCopied(ControlError):
+    """A volume that a copy is being made of stays."""
+
+    code = "being_copied"
+
+    def __init__(self, volume_id: str) -> None:
+        super().__init__(f"a copy of volume {volume_id} is being made: delete it when that is done")
+
+
+class CopyFailed(ControlError):
+    """A copy that was begun could not be made; nothing of it is left."""
+
+    code = "copy_failed"
+
+    def __init__(self, volume_id: str, why: object) -> None:
+        super().__init__(f"volume {volume_id} was not made: {why}")
+
+
 class OlderRevision(ControlError):
     """A wish older than the one known (REV)."""
 

@@ -74,9 +74,13 @@ class SessionPorts:
     def use_volumes(self, volume_ids: Sequence[str]) -> None:
         # Who puts a session sees to it that its volumes are there, and they stay while it has them.
         self.volumes = [volume for each in volume_ids if (volume := self._registry.get(each)) is not None]
-        self._disks = [volume.disk for volume in self.volumes]
+        self.use_disks()
         self._hosts_kept = True
         self.changed = True
+
+    def use_disks(self) -> None:
+        """The disks of its volumes, as they are reached now."""
+        self._disks = [volume.disk for volume in self.volumes]
 
     def give_back(self, request: Request) -> None:
         # After a demotion nobody waits for it, and later it would undo what others have written.

@@ -11,7 +11,9 @@ import structlog
 from bilocate import __version__
 from bilocate.replication.records import Role, SessionRecord
 from bilocate.replication.wanted import NotPossibleNow, OlderWanted, Wanted
-from bilocate.site.bodies import WantedVolume
+from bilocate.site.bodies import WantedCopy, WantedVolume
+from bilocate.site.copies import Copies
+from bilocate.site.disks import Disk, Workers
 from bilocate.site.errors import MalformedBody, UnknownSession, UnknownVolume
 from bilocate.site.ledger import LedgerStats
 from bilocate.site.link import Link, LinkEvents
@@ -30,7 +32,12 @@ class Sessions:
     """The registry. Calls that touch the same sessions or volumes are carried out one after the other."""
 
     def __init__(
-        self, site: str, volumes: Volumes, make_runner: Callable[[str], SessionRunner], ledger: LedgerStats
+        self,
+        site: str,
+        volumes: Volumes,
+        make_runner: Callable[[str], SessionRunner],
+        ledger: LedgerStats,
+        workers: Workers,
     ) -> None:
         self._site = site
         self._volumes = volumes
@@ -38,6 +45,7 @@ class Sessions:
         self._ledger = ledger
         self._runners: dict[str, SessionRunner] = {}
         self._turns = Turns()
+        self._copies = Copies(site, volumes, workers, self._put_disk, self._is_secondary)
 
     def restore(self, records: Sequence[SessionRecord]) -> None:
         """At the start: every session takes its volumes again. What a later epoch has taken stays with that."""
@@ -75,9 +83,23 @@ class Sessions:
         return await self._volumes.inspect(source)
 
     async def delete_volume(self, volume_id: str) -> None:
-        """See `Volumes.delete`."""
+        """See `Volumes.delete`; of one that is to be a copy, and is not yet, nothing is left either.
+
+        :raises BeingCopied: it is the source of a copy that is being made.
+        """
+        await self._copies.give_up(volume_id)
         async with self._turns.hold(lambda: {_volume(volume_id)}):
+            self._copies.require_not_source(volume_id)
             await self._volumes.delete(volume_id)
+
+    async def copy_volume(self, volume_id: str, wanted: WantedCopy) -> dict[str, Any]:
+        """See `Copies.ask`."""
+        async with self._turns.hold(lambda: {_volume(volume_id)}):
+            return await self._copies.ask(volume_id, wanted)
+
+    def require_copyable(self, volume_id: str) -> None:
+        """See `Copies.require_readable`."""
+        self._copies.require_readable(volume_id)
 
     async def put(self, session_id: str, wanted: Wanted) -> dict[str, Any]:
         """Make the session what is wanted; returns what it is, once that is durable.
@@ -172,8 +194,23 @@ class Sessions:
 
     def close(self) -> None:
         """All sessions stop where they are; the ledger has what they need to go on."""
+        self._copies.close()
         for runner in self._runners.values():
             runner.close("this agent is stopping")
+
+    # --- copies ---
+
+    def _put_disk(self, volume: SiteVolume, disk: Disk) -> None:
+        volume.use_disk(disk)
+        for runner in self._runners.values():
+            if volume in runner.ports.volumes:
+                runner.ports.use_disks()
+
+    def _is_secondary(self, volume: SiteVolume) -> bool:
+        runner = self._runners.get(volume.session_id or "")
+        if runner is None or runner.failed or runner.handing_over or runner.session.stopped:
+            return False
+        return runner.session.wanted is not None and runner.session.role is Role.SECONDARY
 
     # --- from one carrier to the next ---
 

@@ -186,6 +186,10 @@ class SiteVolume:
         self._bare.when_idle(lambda: None if idle.done() else idle.set_result(None))
         await idle
 
+    def use_disk(self, disk: Disk) -> None:
+        """From now on its disk is reached through this one, or no longer is. Sessions have to be told as well."""
+        self.disk = self._bare.disk = disk
+
     def replace_disk(self, disk: Disk, error: str | None) -> None:
         """Another try to open it. Only while no session has it."""
         was_bare = self.bare

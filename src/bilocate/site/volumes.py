@@ -12,7 +12,7 @@ import structlog
 from bilocate.replication.marks import Marks
 from bilocate.replication.records import Change, DropVolume, PutSiteItem, VolumeRecord
 from bilocate.site.adoption import Adoptable
-from bilocate.site.bodies import WantedVolume
+from bilocate.site.bodies import WantedCopy, WantedVolume
 from bilocate.site.disks import (
     Disk,
     DiskError,
@@ -22,6 +22,7 @@ from bilocate.site.disks import (
     create_file,
     delete_file,
     open_disk,
+    publish_file,
 )
 from bilocate.site.errors import (
     ExportTaken,
@@ -33,6 +34,7 @@ from bilocate.site.errors import (
     VolumeUnusable,
 )
 from bilocate.site.ledger import Ledger, LedgerState
+from bilocate.site.unfinished import remove_unfinished
 from bilocate.site.volume import Export, SiteVolume
 from bilocate.site.wish import WantedExport, exports_of_wish, exports_to_wish
 
@@ -74,6 +76,7 @@ class Volumes:
     async def restore(self, state: LedgerState) -> None:
         """Open all volumes that the ledger knows. They are held: sessions take theirs first."""
         await asyncio.to_thread(self._settings.directory.mkdir, 0o700, exist_ok=True)
+        await asyncio.to_thread(remove_unfinished, self._settings.directory)
         for record in state.volumes.values():
             wish = json.loads(state.items.get(_WISH + record.volume_id, "{}"))
             source = wish.get("source")
@@ -89,6 +92,16 @@ class Volumes:
         for volume in self._volumes.values():
             if volume.session_id is None and not volume.awaits_session:
                 volume.serve_bare()
+
+    @property
+    def directory(self) -> Path:
+        """Where the files of volumes are."""
+        return self._settings.directory
+
+    @property
+    def faults_file(self) -> Path | None:
+        """Faults to inject into disks, in tests."""
+        return self._settings.faults_file
 
     def get(self, volume_id: str) -> SiteVolume | None:
         """A volume, if it is known."""
@@ -151,6 +164,20 @@ class Volumes:
             )
             del self._volumes[volume_id]
             log.info("volume_deleted", volume=volume_id)
+
+    async def take_copy(self, volume_id: str, wanted: WantedCopy, path: Path) -> None:
+        """A file that is whole and flushed, and that nobody has open, becomes this new volume; returns once that is
+        durable.
+
+        :raises DiskError: it can't be.
+        """
+        place = self._path(volume_id, None)
+        await asyncio.to_thread(publish_file, path, place)
+        disk = await asyncio.to_thread(open_disk, place, self._workers, self._settings.faults_file)
+        volume = self._enter(VolumeRecord(volume_id, wanted.size_bytes), disk, None, None)
+        volume.exports_revision = wanted.revision
+        await self._commit([volume.marks.put(), self._wish(volume)])
+        volume.serve_bare()
 
     async def inspect(self, source: str) -> int:
         """How many bytes a device or file has that may be adopted.

@@ -63,6 +63,10 @@ class Disk(ABC):
         """
 
     @abstractmethod
+    def when_written(self, then: Callable[[], None]) -> None:
+        """Call `then` once no write and no zeroing is under way; at once if none is. For who keeps new ones away."""
+
+    @abstractmethod
     def block_status(self, offset: int, length: int, done: StatusDone) -> None:
         """Tell holes from data, in order from `offset`; may tell less than `length`, at least one range."""
 

@@ -47,6 +47,8 @@ class DescriptorDisk(Disk):
         self.min_block_bytes = min_block_bytes
         self._workers = workers
         self._in_threads = 0
+        self._writes_in_threads = 0  # zeroings too
+        self._when_written: list[Callable[[], None]] = []
         self._closed = False
         self._slow_until = 0.0
         self._slow_at = -SLOW_HOLD_SECONDS  # when a write was slow last
@@ -103,7 +105,7 @@ class DescriptorDisk(Disk):
         if type(data) is memoryview and len(data) <= TRANSIENT_BYTES_MAX:
             data = bytes(data)
         fd = self._fd
-        self._hop(lambda: syscalls.write_all(fd, offset, data), done)
+        self._hop_to_write(lambda: syscalls.write_all(fd, offset, data), done)
         return None
 
     def zero(self, offset: int, length: int, keep_allocated: bool, done: ErrnoDone) -> int | None:
@@ -112,7 +114,7 @@ class DescriptorDisk(Disk):
         if length == 0:
             return 0
         if length > self._loop_zero_bytes_max or monotonic() < self._slow_until:
-            self._hop(lambda: self._zero_now(offset, length, keep_allocated), done)
+            self._hop_to_write(lambda: self._zero_now(offset, length, keep_allocated), done)
             return None
         return self._zero_now(offset, length, keep_allocated)
 
@@ -170,6 +172,12 @@ class DescriptorDisk(Disk):
         else:
             fd = self._fd
             self._hop(lambda: syscalls.sync_data(fd), finished)
+
+    def when_written(self, then: Callable[[], None]) -> None:
+        if self._writes_in_threads:
+            self._when_written.append(then)
+        else:
+            then()
 
     def block_status(self, offset: int, length: int, done: StatusDone) -> None:
         if self._closed or offset < 0 or length <= 0 or offset + length > self.size_bytes:
@@ -236,6 +244,19 @@ class DescriptorDisk(Disk):
             done(result)
 
         self._workers.run(work, finished)
+
+    def _hop_to_write(self, work: Callable[[], int], done: ErrnoDone) -> None:
+        self._writes_in_threads += 1
+
+        def finished(code: int) -> None:
+            self._writes_in_threads -= 1
+            done(code)
+            if not self._writes_in_threads and self._when_written:
+                waiting, self._when_written = self._when_written, []
+                for then in waiting:
+                    then()
+
+        self._hop(work, finished)
 
     def _release_when_idle(self) -> None:
         if self._in_threads == 0 and self._fd >= 0:

@@ -73,6 +73,15 @@ def create_file(path: Path, size_bytes: int) -> None:
         os.close(fd)
 
 
+def publish_file(path: Path, name: Path) -> None:
+    """Give a file of the same directory, which is whole and flushed, its name, durably. Raises DiskUnavailable."""
+    try:
+        path.rename(name)
+        _sync_directory(name.parent)
+    except OSError as error:
+        raise DiskUnavailable(name, error) from error
+
+
 def delete_file(path: Path) -> None:
     """Remove a volume's file, durably; it need not be there. Raises DiskUnavailable."""
     try:

@@ -13,7 +13,7 @@ missing. `first_byte`, `end_byte`: a range that must be touched, everything when
 import asyncio
 import errno
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -124,6 +124,9 @@ class FaultyDisk(Disk):
             asyncio.get_running_loop().call_soon(done, code)
         else:
             self._disk.flush(done)
+
+    def when_written(self, then: Callable[[], None]) -> None:
+        self._disk.when_written(then)
 
     def block_status(self, offset: int, length: int, done: StatusDone) -> None:
         self._disk.block_status(offset, length, done)

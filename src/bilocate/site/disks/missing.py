@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, ReadDone, StatusDone
 
@@ -26,6 +26,9 @@ class MissingDisk(Disk):
 
     def flush(self, done: ErrnoDone) -> None:
         asyncio.get_running_loop().call_soon(done, errno.EIO)
+
+    def when_written(self, then: Callable[[], None]) -> None:
+        then()
 
     def block_status(self, offset: int, length: int, done: StatusDone) -> None:
         asyncio.get_running_loop().call_soon(done, errno.EIO, [])
