@@ -69,6 +69,7 @@ class FakeAgent:
         self.volumes: dict[str, FakeVolume] = {}
         self.halves: dict[str, FakeHalf] = {}
         self.calls: list[str] = []
+        self.copies: dict[str, int] = {}  # that are being made, and what they will hold
         self.devices: dict[str, int] = {}  # what may be adopted: path -> bytes
         self.taken = 0  # calls that told it something and were not refused
         self.refuse: dict[str, str] = {}  # "METHOD last-word-of-path" -> code: refused on purpose
@@ -114,6 +115,11 @@ class FakeAgent:
                 return {"size_bytes": self._inspect(body["source"])}
             case ("PUT", "volumes", volume_id):
                 return self._put_volume(volume_id, body)
+            case ("PUT", "volumes", volume_id, "copy"):
+                return self._copy_volume(volume_id, body)
+            case ("GET", "volumes", volume_id, "copyable"):
+                self._copyable(volume_id)
+                return {}
             case ("DELETE", "volumes", volume_id):
                 return self._delete_volume(volume_id)
             case ("PUT", "sessions", session_id):
@@ -188,7 +194,30 @@ class FakeAgent:
                 volume.size_bytes = wanted["size_bytes"]
         return {"size_bytes": volume.size_bytes}
 
+    def _copyable(self, volume_id: str) -> FakeVolume:
+        source = self.volumes.get(volume_id)
+        if source is None:
+            raise Refused(409, "unknown_volume")
+        if not source.consistent or source.dirty:
+            raise Refused(409, "not_consistent")
+        return source
+
+    def _copy_volume(self, volume_id: str, wanted: Json) -> Json:
+        """Whoever asks is told that it is done at the second call of this life of the agent."""
+        if volume_id in self.volumes:
+            return {"done": True}
+        source = self._copyable(wanted["source_volume_id"])
+        if source.size_bytes > wanted["size_bytes"]:
+            raise Refused(409, "source_larger")
+        if volume_id not in self.copies:
+            self.copies[volume_id] = source.content  # the moment
+            return {"done": False}
+        volume = self.volumes[volume_id] = FakeVolume(wanted["size_bytes"])
+        volume.revision, volume.content = wanted["revision"], self.copies.pop(volume_id)
+        return {"done": True}
+
     def _delete_volume(self, volume_id: str) -> Json:
+        self.copies.pop(volume_id, None)
         volume = self.volumes.get(volume_id)
         if volume is not None and volume.session_id is not None:
             raise Refused(409, "in_session")

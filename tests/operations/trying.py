@@ -156,6 +156,8 @@ def values_of(name: str, kind: Any, lists: list[list[str]]) -> Iterator[Any]:
         yield from (each for each in lists if each)
     elif "site" in name:
         yield "az1"
+    elif name.endswith("volume_id"):
+        yield from lists[0]
     elif kind is bool:
         yield True
     elif kind is int:

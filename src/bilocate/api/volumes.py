@@ -37,13 +37,15 @@ LISTING = Listing(
 
 
 async def create(call: Call) -> Response:
-    """POST: a volume of zeros."""
+    """POST: a volume of zeros, or a copy of another one."""
+    source_id = wire.copy_source(call.body)
+    source = None if source_id is None else await find_volume(call, source_id)
     # The site that comes first stands in for one that is not named, as block storage's default does.
-    asked = wire.volume_request(call.body, default_site=min(call.parts.config.sites))
+    asked = wire.volume_request(call.body, min(call.parts.config.sites), source)
     volume_id = new_id()
-    note(call.request, volume_id=volume_id)
+    note(call.request, volume_id=volume_id, **({} if source is None else {"copy_of": source.id}))
     await call.parts.operations.perform(
-        "create_volume",
+        "create_volume" if source is None else "create_copy",
         volume_id,
         {**asked, "user_id": call.caller.user_id},
         project_id=call.project_id,

@@ -28,6 +28,7 @@ VOLUME_STATUS: Mapping[VolumeStatus, str] = {
     **{status: status.value for status in VolumeStatus},
     VolumeStatus.IN_USE: "in-use",
 }
+COPY_SOURCE = "source_volid"
 CONNECT, DISCONNECT = "os-initialize_connection", "os-terminate_connection"
 SOURCE_BYTES_MAX = 4096  # a path
 VOLUME_ACTIONS_NOT_YET = frozenset(
@@ -40,7 +41,6 @@ VOLUME_SOURCES_NOT_YET = (
     "imageRef",
     "image_id",
     "snapshot_id",
-    "source_volid",
     "source_replica",
     "backup_id",
 )
@@ -89,7 +89,7 @@ def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Jso
         "updated_at": time(row.updated_at),
         "user_id": row.user_id,
         "snapshot_id": None,
-        "source_volid": None,
+        "source_volid": row.source_volume_id,
         "consistencygroup_id": None,
         "replication_status": None,
         "migration_status": None,
@@ -126,7 +126,7 @@ def tagged_volume(row: Volume, tags: Mapping[str, str]) -> Json:
             "created_at": time(row.created_at),
             "updated_at": time(row.updated_at),
             "snapshot_id": None,
-            "source_volid": None,
+            "source_volid": row.source_volume_id,
         },
         "tags": dict(tags),
     }
@@ -215,22 +215,47 @@ def limits(limit: Mapping[Resource, int], used: Mapping[Resource, int]) -> Json:
 # --- what is asked: the arguments of operations' verbs ---
 
 
-def volume_request(body: Json, default_site: str) -> Json:
-    """:raises Problem: 400, 404 for an unknown type, 501 for a volume made of something else."""
+def copy_source(body: Json) -> str | None:
+    """The id of the volume that a new one is to begin as a copy of; None: it is to begin with zeros.
+
+    :raises Problem: 400.
+    """
+    return fields.text(fields.inner_object(body, VOLUME_KEY), COPY_SOURCE)
+
+
+def volume_request(body: Json, default_site: str, source: Volume | None = None) -> Json:
+    """`source`: the volume that it is a copy of, which gives what the request leaves out.
+
+    :raises Problem: 400, 404 for an unknown type, 501 for a volume made of something else.
+    """
     asked = fields.inner_object(body, VOLUME_KEY)
-    for source in VOLUME_SOURCES_NOT_YET:
-        if asked.get(source) is not None:
-            raise not_yet(f"a volume made from {source}")
+    for other in VOLUME_SOURCES_NOT_YET:
+        if asked.get(other) is not None:
+            raise not_yet(f"a volume made from {other}")
     names = _names(asked)
-    kind = wire_types.asked(asked)
-    return {
-        "size_gib": fields.size_gib("size", asked.get("size")),
-        "site": fields.text(asked, "availability_zone") or default_site,
-        "volume_type": kind.name,
-        "multiattach": fields.boolean(asked, "multiattach") or kind.multiattach,
+    request: Json = {
+        "site": fields.text(asked, "availability_zone") or (default_site if source is None else source.site),
         "metadata": fields.text_map(asked, "metadata"),
         "name": names["name"] or names["display_name"] or "",
         "description": names["description"] or names["display_description"] or "",
+    }
+    multiattach = fields.boolean(asked, "multiattach")
+    if source is None or fields.text(asked, "volume_type"):
+        kind = wire_types.asked(asked)
+        request |= {"volume_type": kind.name, "multiattach": multiattach or kind.multiattach}
+    else:
+        request |= {
+            "volume_type": source.volume_type,
+            "multiattach": multiattach or source.multiattach,
+        }
+    if source is None:
+        return {**request, "size_gib": fields.size_gib("size", asked.get("size"))}
+    size = asked.get("size")
+    return {
+        **request,
+        "size_gib": source.size_gib if size is None else fields.size_gib("size", size),
+        "bootable": source.bootable,
+        "source_volume_id": source.id,
     }
 
 

@@ -90,6 +90,15 @@ class AgentClient:
         """What the volume should be."""
         return await self._call(site, "PUT", f"/v1/volumes/{volume_id}", wanted, seconds)
 
+    async def copy_volume(self, site: str, volume_id: str, wanted: Json) -> bool:
+        """A new volume that begins as a copy of another one there: whether it is made; it goes on while it is not."""
+        found = await self._call(site, "PUT", f"/v1/volumes/{volume_id}/copy", wanted)
+        return bool(_expect(site, found, "done", bool))
+
+    async def require_copyable(self, site: str, volume_id: str) -> None:
+        """Refused, if what the volume holds now is no state that may be copied."""
+        await self._call(site, "GET", f"/v1/volumes/{volume_id}/copyable")
+
     async def inspect(self, site: str, source: str) -> int:
         """How many bytes a device or file has that may be adopted there."""
         found = await self._call(site, "POST", "/v1/inspect", {"source": source})

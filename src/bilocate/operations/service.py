@@ -112,6 +112,7 @@ class Operations:
 
         - create_volume: size_gib*, volume_type*, site*, name, description, multiattach, bootable, metadata, user_id,
           source
+        - create_copy: as create_volume without source, and source_volume_id*
         - extend_volume: new_size_gib*
         - delete_volume: force
         - delete_pair, delete_group, stop: none

@@ -62,6 +62,8 @@ class Volume(Stamped, Base):
     made: Mapped[bool] = mapped_column(Boolean, default=False)
     # The device or file at its site that it was adopted from: it stays when the volume goes.
     source: Mapped[str | None] = mapped_column(Text)
+    # The volume that it began as a copy of, which may be gone.
+    source_volume_id: Mapped[str | None] = mapped_column(String(36), index=True)
     operation_id: Mapped[str | None] = mapped_column(String(36))
     failure: Mapped[Failure | None] = mapped_column(EnumColumn(Failure))
     failure_message: Mapped[str | None] = mapped_column(Text)

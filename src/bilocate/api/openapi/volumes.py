@@ -76,7 +76,7 @@ SCHEMAS: dict[str, Json] = {
             "updated_at": or_null(TIME),
             "user_id": or_null(STRING),
             "snapshot_id": NULL,
-            "source_volid": NULL,
+            "source_volid": or_null(ID),
             "consistencygroup_id": NULL,
             "replication_status": NULL,
             "migration_status": NULL,
@@ -103,18 +103,21 @@ _TEXTS: Json = {
 _NAMED = {key: maybe_text() for key in ("name", "description", "display_name", "display_description")}
 _KINDS = [word for kind in wire_types.TYPES for word in (kind.name, kind.id)]
 _TYPE = or_null(words(("", *_KINDS)))
-_NEW_VOLUME = asked(
-    {
-        "size": SIZE,
-        "availability_zone": maybe_text(),
-        "volume_type": _TYPE,
-        "multiattach": or_null(BOOLEAN),
-        "metadata": or_null(_TEXTS),
-        **_NAMED,
-        **dict.fromkeys(wire.VOLUME_SOURCES_NOT_YET, NULL),
-    },
-    ["size"],
-)
+_MADE = {
+    "availability_zone": maybe_text(),
+    "volume_type": _TYPE,
+    "multiattach": or_null(BOOLEAN),
+    "metadata": or_null(_TEXTS),
+    **_NAMED,
+    **dict.fromkeys(wire.VOLUME_SOURCES_NOT_YET, NULL),
+}
+# Of zeros, or a copy, which has its source's size where none is named.
+_NEW_VOLUME = {
+    "anyOf": [
+        asked({"size": SIZE, wire.COPY_SOURCE: NULL, **_MADE}, ["size"]),
+        asked({"size": or_null(SIZE), wire.COPY_SOURCE: ID, **_MADE}, [wire.COPY_SOURCE]),
+    ]
+}
 _PATH = a_text(wire.SOURCE_BYTES_MAX, least=1)
 _ADOPTION = asked(
     {
@@ -258,7 +261,7 @@ _TAGGED = told(
                 "created_at": TIME,
                 "updated_at": or_null(TIME),
                 "snapshot_id": NULL,
-                "source_volid": NULL,
+                "source_volid": or_null(ID),
             }
         ),
         "tags": STRINGS,

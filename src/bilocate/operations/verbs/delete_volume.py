@@ -20,6 +20,7 @@ from bilocate.domain.volume_states import VOLUME, VolumeEvent
 from bilocate.operations.runner_errors import RecordedError
 from bilocate.operations.verb import Json, Request, Run, Step, Verb
 from bilocate.operations.verbs._shared import live_attachments, require_agents, require_status
+from bilocate.operations.verbs.create_copy import require_not_copied
 from bilocate.store.journal_models import TargetKind
 from bilocate.store.models import Volume
 from bilocate.store.transitions import blame, lock, move_volume, take
@@ -83,6 +84,7 @@ async def _require_free(db: AsyncSession, volume: Volume, event: VolumeEvent) ->
         raise VolumeInPair(volume.id, volume.pair_id)
     if await live_attachments(db, [volume.id]):
         raise VolumeAttached(volume.id, "it has a connection")
+    await require_not_copied(db, volume.id)
 
 
 async def _remove(run: Run[Args]) -> Json | None:

@@ -26,6 +26,7 @@ from bilocate.operations.rows import volume_row
 from bilocate.operations.runner_errors import RecordedError
 from bilocate.operations.verb import Json, Request, Run, Step, Verb
 from bilocate.operations.verbs._shared import live_attachments, require_agents, require_status
+from bilocate.operations.verbs.create_copy import require_not_copied
 from bilocate.store.journal_models import TargetKind
 from bilocate.store.models import AttachmentKind, Volume
 from bilocate.store.transitions import blame, lock, move_volume, take
@@ -65,6 +66,7 @@ class ExtendVolume(Verb[Args]):
         volume = await lock(db, Volume, request.target_id, request.project_id)
         take(volume, operation_id)
         _require_growing(volume, request.args.new_size_gib)
+        await require_not_copied(db, volume.id)
         await require_gigabytes(db, volume.project_id, request.args.new_size_gib - volume.size_gib)
         move_volume(volume, VolumeEvent.EXTEND)
 
