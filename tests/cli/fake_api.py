@@ -132,11 +132,16 @@ class FakeApi:
 
     def _create(self, things: dict[str, dict[str, Any]], key: str, fields: dict[str, Any]) -> Answer:
         adders = {
-            "volume": lambda: self.add_volume(fields["name"], fields["availability_zone"], fields["size"]),
+            "volume": lambda: self._add_new_volume(fields),
             "replication": lambda: self.add_pair(fields["name"]),
             "replication_consistency_group": lambda: self.add_group(fields["name"]),
         }
         return 202, {key: adders[key]()}
+
+    def _add_new_volume(self, fields: dict[str, Any]) -> dict[str, Any]:
+        source = self.volumes.get(fields.get("source_volid", ""), {})
+        found = {**source, **fields}
+        return self.add_volume(fields["name"], found["availability_zone"], found["size"])
 
     def _item(
         self, method: str, parts: list[str], things: dict[str, Any], key: str, item: dict[str, Any], body: Any

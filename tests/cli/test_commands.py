@@ -20,6 +20,29 @@ def test_volume_create_asks_for_what_was_said(api: FakeApi, run: Run) -> None:
     assert (volume["name"], volume["size"], volume["availability_zone"]) == ("orders", 3, "az2")
 
 
+def test_volume_create_asks_for_a_copy(api: FakeApi, run: Run) -> None:
+    source = api.add_volume("orders", "az2", 3)
+    result = run("volume", "create", "copy", "--source", "orders", "--wait", "--json")
+    assert result.exit_code == DONE, result.output
+    assert last_call(api, "POST")[1] == {
+        "volume": {"name": "copy", "source_volid": source["id"], "description": ""}
+    }
+    assert json.loads(result.stdout)["size"] == 3
+    assert run("volume", "create", "copy", "--source", "orders", "--size", "5").exit_code == DONE
+    assert run("volume", "create", "copy", "--source", "nobody").exit_code == NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "words", [("--size", "1"), ("--site", "az1"), ("--source", "orders", "--site", "az1"), ()]
+)
+def test_volume_create_needs_a_size_and_a_site_or_a_source(
+    api: FakeApi, run: Run, words: tuple[str, ...]
+) -> None:
+    api.add_volume("orders")
+    assert run("volume", "create", "x", *words).exit_code == USAGE
+    assert len(api.volumes) == 1
+
+
 def test_volume_extend_asks_for_the_new_size(api: FakeApi, run: Run) -> None:
     volume = api.add_volume("orders")
     assert run("volume", "extend", "orders", "--size", "3", "--wait").exit_code == DONE

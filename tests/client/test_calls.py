@@ -39,6 +39,15 @@ async def pair_of(client: AsyncClient, name: str = "data") -> Pair:
     return await client.wait_for_pair(made.id, timeout_seconds=SECONDS)
 
 
+async def test_a_copy_takes_size_and_site_from_its_source(client: AsyncClient) -> None:
+    source = await volume_at(client, "az2")
+    made = await client.copy_volume("copy", source.id, metadata={"tier": "2"})
+    copy = await client.wait_for_volume(made.id, timeout_seconds=SECONDS)
+    assert (copy.name, copy.size, copy.site, copy.metadata) == ("copy", 1, "az2", {"tier": "2"})
+    assert copy["source_volid"] == source.id
+    assert (await client.copy_volume("larger", source.id, 3, "d")).size == 3
+
+
 async def test_a_volume_is_typed_and_holds_all_that_the_api_said(client: AsyncClient) -> None:
     volume = await volume_at(client, "az1")
     assert (volume.name, volume.size, volume.site, volume.multiattach) == ("data", 1, "az1", False)

@@ -7,6 +7,7 @@ import typer
 
 from bilocate.cli import output
 from bilocate.cli.client import Client, Volume
+from bilocate.cli.errors import UsageProblem
 from bilocate.cli.names import find_volume
 from bilocate.cli.options import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -32,17 +33,37 @@ def this_host() -> str:
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="The new volume's name.")],
-    size: Annotated[int, typer.Option("--size", min=1, metavar="GIB", help="Size in GiB.")],
-    site: Annotated[str, typer.Option("--site", help="The site that keeps it, such as az1.")],
+    size: Annotated[int | None, typer.Option("--size", min=1, metavar="GIB", help="Size in GiB.")] = None,
+    site: Annotated[
+        str | None,
+        typer.Option("--site", help="The site that keeps it, such as az1; a copy's is its source's."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="VOLUME",
+            help="Begin as a copy of this volume, as of one moment, and of its size if none is given.",
+        ),
+    ] = None,
     description: Annotated[str, typer.Option(help="A remark.")] = "",
     wait: WaitOption = False,
     timeout: TimeoutOption = DEFAULT_TIMEOUT_SECONDS,
     as_json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Make a volume of zeros."""
+    """Make a volume of zeros, or a copy of another one."""
+    if source is None and (size is None or site is None):
+        raise UsageProblem(
+            "a new volume needs --size and --site, or --source: the volume it is to be a copy of"
+        )
+    if source is not None and site is not None:
+        raise UsageProblem("a copy is made at the site of its source: leave out --site")
     with connected(state_dir) as client:
-        volume = client.create_volume(name, size, site, description)
+        if source is not None:
+            volume = client.copy_volume(name, find_volume(client, source)["id"], size, description)
+        else:
+            volume = client.create_volume(name, size or 0, site or "", description)
         if wait:
             volume = _wait_available(client, volume, timeout)
         output.print_one(volume, as_json)

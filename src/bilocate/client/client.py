@@ -51,6 +51,7 @@ class Calls:
     """What both clients can do. Ids are the API's; `find_…` takes names too."""
 
     create_volume = Call(volume_calls.create_volume)
+    copy_volume = Call(volume_calls.copy_volume)
     volume = Call(volume_calls.volume)
     volumes = Call(volume_calls.volumes)
     update_volume = Call(volume_calls.update_volume)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import httpx
 from tests.real.harness.checker import check
 from tests.real.harness.host import Host
+from tests.real.harness.images import assert_equal
 from tests.real.harness.installation import SITES, Installation
 from tests.real.harness.protected import SIZE_GIB, Protected, protect, wait_available
 from tests.real.harness.waiting import wait_for
@@ -104,6 +105,26 @@ class CreateVolume(Scene):
         assert self.client.volume(target_id)["status"] == "available"
         file = self.installation.volume_file("az1", target_id).stat()
         assert (file.st_size, file.st_mode & 0o777) == (SIZE_GIB * 1024**3, 0o600)
+
+
+class CreateCopy(WithGroup):
+    verb = "create_copy"
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.write("az1")
+        self.host.wait_acknowledged(300)
+        self.host.pause()
+        self.source = self.group.volumes[0]["az1"]["id"]
+
+    def call(self) -> None:
+        self.client.copy_volume("scene", self.source)
+
+    def ended_right(self, target_id: str) -> None:
+        found = self.client.volume(target_id)
+        assert (found["status"], found["source_volid"]) == ("available", self.source)
+        files = [self.installation.volume_file("az1", each) for each in (self.source, target_id)]
+        assert_equal(files[:1], files[1:])
 
 
 class ExtendVolume(Scene):
