@@ -1,11 +1,21 @@
 """Rules 18 to 21 of docs/safety.md: starting again. A is the primary, B the secondary, both in step at first."""
 
 import errno
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from tests.replication.scene import Scene, in_step
 from tests.sim.world.disk import SECTOR, Failure
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import KIB, SESSION, A, B
+
+from bilocate.replication.frames import PeerVolume, Welcome
+from bilocate.replication.limits import Limits
+from bilocate.replication.marks import Marks
+from bilocate.replication.primary_start import Start
+from bilocate.replication.records import VolumeRecord
 
 EXTENTS = [4 * 4096 * KIB]
 
@@ -134,10 +144,53 @@ def test_PULLKEEP_a_flush_that_fails_behind_the_pull_keeps_the_intents_and_serve
         scene.run(0.4)
         assert not scene.connects(A)
         assert scene.durable(A).intents == {0}
+        assert scene.told(A)["refusal"] == f"this site's disks can't flush: errno {errno.EIO}"
     scene.world.disk(0, A).failures.clear()
     scene.restart(A)  # a file whose flush failed is opened anew
     scene.until_in_step()
     assert scene.writer(A, 0) == write.number
+
+
+def test_PULL_what_is_durable_for_a_link_that_is_gone_serves_nobody() -> None:
+    """Behind the pull the link is lost, and pulled again on the next one: only this pull's own commit lets A serve."""
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    ledger = scene.hold(Kind.LEDGER, A, "PutVolume")
+    scene.restart(A)
+    scene.wait(A, "starting")
+    scene.world.wire.cut()
+    scene.wait(A, "waiting")
+    scene.wait(A, "starting")
+    scene.deliver(Kind.LEDGER, A, "PutVolume")
+    scene.run(0.02)
+    assert scene.state(A) == "starting"
+    assert not scene.connects(A)
+    scene.release(ledger)
+    scene.until_in_step()
+
+
+@pytest.mark.parametrize(
+    ("change", "all_there"),
+    [
+        ({}, True),
+        ({"consistent": False}, False),
+        ({"dirty": True}, False),
+        ({"everything": True}, False),
+        ({"generation": "other"}, False),
+        ({"generation": ""}, False),
+    ],
+)
+@pytest.mark.parametrize("own", ["same", ""])
+def test_PULL_only_from_a_secondary_that_has_all_of_every_volume(
+    change: dict[str, Any], all_there: bool, own: str
+) -> None:
+    """A volume that was in step with none is like no other, also like one that is the same in that."""
+    marks = [Marks(VolumeRecord(name, 4096, generation="same")) for name in "vw"]
+    marks[1].record.generation = own
+    start = Start(SimpleNamespace(marks=marks, limits=Limits()), "boot", restored=True)  # type: ignore[arg-type]
+    peer = PeerVolume("same", True, False, False)
+    welcome = Welcome("process", 1, (peer, replace(peer, **change)))
+    assert start.peer_has_all(welcome) == (all_there and own == "same")
 
 
 def test_PULL_one_that_fails_here_is_tried_again_after_longer_and_longer_pauses_and_says_why() -> None:
@@ -211,6 +264,13 @@ def test_OLD_MEMORY_hosts_are_not_refused_after_a_mere_restart_of_the_process() 
     assert not scene.a.refused
     scene.connect()
     assert scene.until_answered(scene.host.read(0)).found == [write.number]
+
+
+def test_OLD_MEMORY_a_volume_that_no_machine_has_served_yet_has_none() -> None:
+    """Hosts that it was given to before its first session keep their attachments."""
+    scene = in_step()
+    assert scene.told(A)["last_resync"] is not None  # it was solo at first
+    assert "refused" not in scene.a.ledger.items
 
 
 def test_BOOTID_the_new_boot_is_noted_only_when_it_serves() -> None:

@@ -27,6 +27,7 @@ class Ports:
         self.error = 0  # of what it answers at once
         self.at_disk: list[Request] = []
         self.sent: list[tuple[int, ...]] = []
+        self.payloads: list[bytes] = []
 
     def write(self, request: Request) -> int | None:
         self.at_disk.append(request)
@@ -36,6 +37,7 @@ class Ports:
 
     def send(self, header: bytes, payload: bytes = b"") -> None:
         self.sent.append(HEADER.unpack(header))
+        self.payloads.append(bytes(payload))
 
     def send_all(self, frames: Sequence[bytes]) -> None:
         for header, payload in zip(frames[::2], frames[1::2], strict=True):
@@ -48,7 +50,7 @@ class Ports:
 class Path:
     """The path of a session of two volumes: open, linked, the first extents' intents durable."""
 
-    def __init__(self, linked: bool = True) -> None:
+    def __init__(self, linked: bool = True, opened: bool = True) -> None:
         self.ports = Ports()
         self.marks = [Marks(VolumeRecord(name, 4 * EXTENT_BYTES)) for name in "vw"]
         for marks in self.marks:
@@ -63,7 +65,8 @@ class Path:
             self.flushes.append,
             self.failed.append,
         )
-        self.path.open = True
+        if opened:
+            self.path.open = True
         if linked:
             self.path.link()
         self.answers: list[tuple[Request, int]] = []
@@ -96,6 +99,7 @@ def test_frames_of_writes_and_zeroings_say_where_and_which() -> None:
         (FrameKind.ZERO, 0, 1, 4 * SECTOR, 0, 2, CHUNK_BYTES),
         (FrameKind.ZERO, KEEP_ALLOCATED, 0, SECTOR, 0, 3, 9 * CHUNK_BYTES),
     ]
+    assert path.ports.payloads == [b"x" * 2 * SECTOR, b"", b""]
 
 
 def test_what_is_zeroed_reads_as_zeros_at_both_sites_and_nothing_beside_it() -> None:
@@ -191,6 +195,52 @@ def test_SOLO_exactly_the_chunks_of_a_write_are_dirty(
     path.ask(op, offset, length)
     assert set(path.marks[0].record.dirty) == chunks
     assert not path.marks[1].record.dirty
+
+
+def test_rule_2_the_gate_is_shut_until_its_owner_opens_it() -> None:
+    path = Path(linked=False, opened=False)
+    asked = [path.ask(Op.READ, 0), path.ask(Op.WRITE, 0), path.ask(Op.FLUSH, 0, 0)]
+    path.path.write_begun()
+    assert list(path.path.held) == asked
+    assert [*path.ports.at_disk, *path.flushes, *path.answered] == []
+
+
+def test_STICKY_a_write_that_the_disk_fails_late_is_not_answered_as_written() -> None:
+    path = Path()
+    path.ports.slow = True
+    write = path.ask(Op.WRITE, 0)
+    path.path.write_begun()
+    path.path.confirmed(1)
+    path.path.local_done(write, errno.EIO)
+    assert path.failed == [write]
+    assert not path.answers
+    path.path.answer_failed(write)
+    assert path.answers == [(write, errno.EIO)]
+
+
+def test_rule_27_a_link_that_is_gone_is_sent_nothing_and_counts_nothing() -> None:
+    """Else a site that is solo would be busy for ever once so many bytes are written."""
+    path = Path()
+    path.path.shut()
+    path.path.open = True
+    path.path.permit_given()
+    path.ask(Op.WRITE, 0)
+    path.path.write_begun()
+    assert len(path.answers) == 1
+    assert not path.ports.sent
+    assert path.path.link_bytes == 0
+
+
+def test_RESUME_what_is_written_from_then_on_goes_on_the_link() -> None:
+    path = Path()
+    path.path.shut()
+    path.path.send_again()
+    path.path.open = True
+    write = path.ask(Op.WRITE, 0)
+    path.path.write_begun()
+    assert len(path.ports.sent) == 1
+    path.path.confirmed(1)
+    assert path.answered == [write]
 
 
 def test_RESUME_counts_again_what_is_on_the_link() -> None:
@@ -310,6 +360,14 @@ def test_LOCKCOPY_a_lock_that_is_given_up_while_it_waits_lets_those_behind_it_be
     path.path.confirmed(2)
     assert len(path.answered) == 2
     assert path.path.idle
+    # What comes later may stand where a lock that is no more stood in memory: it is a host's like any other.
+    later = locks[0]
+    path.ask(Op.WRITE, 0)
+    later.done = path.note
+    path.path.submit(later)
+    path.path.write_begun()
+    path.path.confirmed(3)
+    assert path.answered[-1] is later
 
 
 def test_TRIP_what_is_held_stays_held_in_order_when_the_gate_shuts_again_meanwhile() -> None:
