@@ -27,6 +27,9 @@ def main(version: str) -> None:
     storage.extend_volume(first, 2)
     storage.wait_for_status(storage.get_volume(first.id), "available", interval=0.1, wait=20)
     assert storage.get_volume(first.id).size == 2
+    copy = storage.create_volume(name="sdk-copy", source_volume_id=first.id)
+    made.append(storage.wait_for_status(copy, "available", interval=0.1, wait=20))
+    assert (made[-1].size, made[-1].source_volume_id) == (2, first.id)
 
     assert [kind.name for kind in storage.types()] == ["standard", "multiattach"]
     assert storage.get_limits().absolute.max_total_volumes == -1

@@ -16,6 +16,10 @@ def test_a_volume_from_its_creation_to_its_end(shell: Shell) -> None:
     shell.settled(volume, size=2)
     assert shell.table("show", volume)["description"] == ["books"]
     assert shell.table("list", "--name", "ledger-2")[volume][:3] == ["available", "ledger-2", "2"]
+    copy = shell.table("create", "--name", "ledger-copy", "--source-volid", volume, "2")["id"][0]
+    shell.settled(copy, size=2)
+    assert shell.table("show", copy)["source_volid"] == [volume]
+    shell.text("cinder", "delete", copy)
     shell.text("cinder", "delete", "ledger-2")
     wait_for("end of the volume", lambda: volume not in shell.table("list"))
 

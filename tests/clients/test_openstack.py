@@ -47,6 +47,14 @@ def test_a_volume_from_its_creation_to_its_end(shell: Shell, openstack: Openstac
     shell.settled(made["id"], status="available", size=2)
     assert shell.installation.volume_file("az2", made["id"]).stat().st_size == 2 * GIB
 
+    copy = openstack.json("volume", "create", "orders-copy", "--source", "orders-2")
+    assert (copy["source_volid"], copy["size"], copy["availability_zone"]) == (made["id"], 2, "az2")
+    shell.settled(copy["id"], status="available")
+    assert openstack.json("volume", "show", "orders-copy")["source_volid"] == made["id"]
+    larger = openstack.json("volume", "create", "orders-larger", "--source", "orders-2", "--size", "3")
+    shell.settled(larger["id"], status="available", size=3)
+    openstack.text("volume", "delete", "orders-copy", "orders-larger")
+
     listed = openstack.json("volume", "list", "--long", "--name", "orders-2")
     assert [(row["ID"], row["Size"], row["Type"]) for row in listed] == [(made["id"], 2, "standard")]
     assert openstack.json("volume", "list", "--status", "in-use") == []

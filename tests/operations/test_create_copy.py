@@ -55,7 +55,7 @@ def test_it_is_what_the_source_holds_in_its_own_size(database_url: str) -> None:
     at_a_place(database_url, work)
 
 
-def test_what_can_be_seen_is_refused_at_the_call(database_url: str) -> None:
+def test_what_can_be_seen_is_refused_at_the_call(sqlite_url: str) -> None:
     async def work(place: Place) -> None:
         source_id = await place.volume("az1")
         assert await place.do("extend_volume", source_id, new_size_gib=2) is SUCCEEDED
@@ -77,10 +77,10 @@ def test_what_can_be_seen_is_refused_at_the_call(database_url: str) -> None:
         with pytest.raises(AgentUnavailable):
             await place.begin("create_copy", new_id(), of(source_id, 2))
 
-    at_a_place(database_url, work)
+    at_a_place(sqlite_url, work)
 
 
-def test_a_source_that_is_not_whole_is_refused(database_url: str) -> None:
+def test_a_source_that_is_not_whole_is_refused(sqlite_url: str) -> None:
     async def work(place: Place) -> None:
         source_id = await place.volume("az1")
         copy_id, operation_id = await begun(place, source_id)
@@ -90,10 +90,10 @@ def test_a_source_that_is_not_whole_is_refused(database_url: str) -> None:
         assert await place.end_of(operation_id) is SUCCEEDED
         assert await place.do("create_copy", new_id(), **of(copy_id)) is SUCCEEDED
 
-    at_a_place(database_url, work)
+    at_a_place(sqlite_url, work)
 
 
-def test_a_source_is_neither_deleted_nor_extended_meanwhile(database_url: str) -> None:
+def test_a_source_is_neither_deleted_nor_extended_meanwhile(sqlite_url: str) -> None:
     async def work(place: Place) -> None:
         source_id = await place.volume("az1")
         copy_id, operation_id = await begun(place, source_id)
@@ -106,10 +106,10 @@ def test_a_source_is_neither_deleted_nor_extended_meanwhile(database_url: str) -
         assert await place.do("extend_volume", source_id, new_size_gib=2) is SUCCEEDED
         assert await place.do("delete_volume", source_id) is SUCCEEDED
 
-    at_a_place(database_url, work)
+    at_a_place(sqlite_url, work)
 
 
-def test_an_agent_that_dies_in_the_middle_begins_anew(database_url: str) -> None:
+def test_an_agent_that_dies_in_the_middle_begins_anew(sqlite_url: str) -> None:
     patient = replace(SETTINGS, timing=replace(QUICK, forward_patience_seconds=20.0))
 
     async def work(first: Place) -> None:
@@ -127,10 +127,10 @@ def test_an_agent_that_dies_in_the_middle_begins_anew(database_url: str) -> None
         assert agent.volumes[copy_id].content == 1
         await place.close()
 
-    at_a_place(database_url, work)
+    at_a_place(sqlite_url, work)
 
 
-def test_an_agent_that_stays_away_ends_it(database_url: str) -> None:
+def test_an_agent_that_stays_away_ends_it(sqlite_url: str) -> None:
     async def work(place: Place) -> None:
         source_id, agent = await place.volume("az1"), place.world.agents["az1"]
         copy_id, operation_id = await begun(place, source_id)
@@ -146,10 +146,10 @@ def test_an_agent_that_stays_away_ends_it(database_url: str) -> None:
         assert not agent.copies
         assert await place.do("delete_volume", source_id) is SUCCEEDED
 
-    at_a_place(database_url, work)
+    at_a_place(sqlite_url, work)
 
 
-def test_a_copy_that_the_agent_could_not_make_says_why(database_url: str) -> None:
+def test_a_copy_that_the_agent_could_not_make_says_why(sqlite_url: str) -> None:
     async def work(place: Place) -> None:
         source_id, agent = await place.volume("az1"), place.world.agents["az1"]
         agent.refuse[CALL] = "copy_failed"
@@ -161,4 +161,4 @@ def test_a_copy_that_the_agent_could_not_make_says_why(database_url: str) -> Non
         assert copy_id not in agent.volumes
         assert await place.do("delete_volume", copy_id) is SUCCEEDED
 
-    at_a_place(database_url, work)
+    at_a_place(sqlite_url, work)

@@ -11,7 +11,7 @@ from tests.parsers.values import ANY_JSON, property_test, spoilt
 
 from bilocate.replication.records import Role
 from bilocate.replication.wanted import MalformedWanted, Member, Wanted
-from bilocate.site.bodies import WantedVolume
+from bilocate.site.bodies import WantedCopy, WantedVolume
 from bilocate.site.errors import MalformedBody
 
 SESSION = {
@@ -88,6 +88,19 @@ def test_any_wanted_volume_is_understood_or_refused(content: Any) -> None:
     for name, attachment, _ in wanted.exports:
         (name + attachment).encode()
     (wanted.source or "").encode()
+
+
+@property_test(60)
+@given(spoilt({"source_volume_id": "vol-1", "size_bytes": 1 << 30, "revision": 1}))
+def test_any_wanted_copy_is_understood_or_refused(content: Any) -> None:
+    if not isinstance(content, dict):
+        return
+    try:
+        wanted = WantedCopy.from_json(content)
+    except MalformedBody:
+        return
+    assert max(wanted.size_bytes, wanted.revision) <= LEDGER_NUMBER_MAX
+    assert not wanted.source_volume_id.startswith(".")  # it may become part of a path
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), 2**63, 10**400, True, "7", 1.5])

@@ -16,14 +16,15 @@ from bilocate.demo.nbd_client import NbdClient, NbdGone
 
 MIB = 1024 * 1024
 FIRST, SECOND = 0, 900 * MIB  # a counter is written here, and when that is answered there
-FILLED_MIB = 256  # so that a copy takes its time
+LONG_COPY_MIB = 256  # so that a copy takes its time
 
 
 class Counting:
     """A host that writes rising numbers at two places, and between them all over the volume."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, filled_mib: int = 32) -> None:
         self.number = 0
+        self._filled_mib = filled_mib
         self._uri = uri
         self._stopping = False
 
@@ -42,13 +43,13 @@ class Counting:
     async def _run(self) -> None:
         client = await NbdClient.connect(self._uri)
         try:
-            for at in range(1, FILLED_MIB):
+            for at in range(1, self._filled_mib):
                 await client.write(at * MIB, os.urandom(MIB))
             while not self._stopping:
                 number = self.number + 1
                 for place in (FIRST, SECOND):
                     await client.write(place, number.to_bytes(8, "big") * 512)
-                await client.write(number * 7 % (FILLED_MIB - 1) * MIB + MIB, os.urandom(128 * 1024))
+                await client.write(number * 7 % (self._filled_mib - 1) * MIB + MIB, os.urandom(128 * 1024))
                 self.number = number
         except NbdGone:
             pass
@@ -83,13 +84,14 @@ def test_both_volumes_of_a_pair_are_copied_under_a_writing_host(installation: In
     group.assert_equal()
 
 
+@pytest.mark.slow  # its samples: a killed agent in tests/site/agent, a killed controller in tests/operations
 @pytest.mark.parametrize("killed", ["az1", "controller"])
 def test_a_copy_gets_to_its_end_although_a_process_is_killed(installation: Installation, killed: str) -> None:
     client = installation.client
     made = client.create_volume("source", 1, "az1")
     wait_available("volume", lambda: client.volume(made["id"]))
     uri = client.connect_volume(made["id"], "host")["data"]["uri"]
-    with Counting(uri).running() as host:
+    with Counting(uri, LONG_COPY_MIB).running() as host:
         since = host.number
         copy = client.copy_volume("copy", made["id"])
         file = installation.volume_file("az1", made["id"]).with_name(copy["id"])
