@@ -54,6 +54,12 @@ CALLS = (
 )
 
 
+WHOLE_EVERY = 20  # which seeds have real controllers
+# Of five such seeds, one after the other, three have a plan. The others are what they were before there were plans,
+# those that found something (bugs.py) among them.
+PLANNED_OF_FIVE = (1, 2, 3)
+
+
 @dataclass(slots=True)
 class HostMix:
     """One host: its volume, how many requests at once, how long it thinks (seconds)."""
@@ -88,6 +94,10 @@ class Mix:
     controllers: int = 0  # real ones; 0: the small stand-in
     reconcile_seconds: float = 0.4  # between two looks of a real controller at what a site has
     dying: float = 0.0  # the chance that a controller ends at a moment of a step
+    planned: bool = False  # an operator who knows the trade; see whole/plans.py
+    patience_seconds: float = 5.0  # behind its point of no return, an operation is given up after that
+    step_strikes: float = 0.0  # the chance that a fault comes right behind a moment of a step
+    trouble_seconds: float = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +182,32 @@ def draw_whole(rng: Random) -> Mix:
     mix.operator_share = max(mix.operator_share, rng.choice((0.3, 0.5, 0.7)))
     mix.pause_seconds = rng.choice((0.1, 0.1, 0.2))
     return mix
+
+
+def mix_of_whole(seed: int) -> Mix:
+    """The mix of a seed with real controllers, with a plan or without."""
+    mix = draw_whole(Random(f"{seed} mix"))
+    if seed // WHOLE_EVERY % 5 in PLANNED_OF_FIVE:
+        _plan(mix, Random(f"{seed} planned"))
+    return mix
+
+
+def _plan(mix: Mix, rng: Random) -> None:
+    """An operator who knows the trade, and less trouble, so that calls are carried out: most of it at their steps."""
+    mix.planned, mix.plot, mix.in_step_first = True, "", True
+    mix.trouble_seconds, mix.reconcile_seconds = 5.0, rng.choice((1.2, 2.4))
+    mix.controllers = rng.choice((1, 2))
+    kinds = rng.sample((*FAULTS, *CONTROLLER_FAULTS), rng.randint(1, 3))
+    mix.faults = {name: rng.choice((0.5, 1.0, 3.0)) for name in kinds}
+    mix.while_seconds = rng.choice((0.2, 0.7, 2.0, 4.0))
+    mix.strikes, mix.step_strikes = 0.0, rng.choice((0.0, 0.02, 0.05, 0.1))
+    mix.pause_seconds = rng.choice((0.5, 1.5, 4.0))
+    mix.dying = rng.choice((0.0, 0.0, 0.02))
+    mix.patience_seconds = rng.choice((0.6, 2.0))
+    mix.lossy_calls = rng.choice((0.0, 0.0, None))
+    # A colleague calls as well, who does not look first.
+    mix.operator_share, mix.verbs = rng.choice(((0.0, ["wise"]), (0.2, ["wise"]), (0.3, list(CALLS))))
+    mix.hosts = [HostMix(host.volume, min(2, host.depth), 0.06) for host in mix.hosts]
 
 
 def _plot(mix: Mix, rng: Random) -> None:

@@ -44,7 +44,8 @@ def shrink(
 def _candidates(seed: int, least: Less) -> Iterator[Less]:
     """Each takes something more away; the boldest first."""
     mix = mix_of(seed)
-    for name in sorted({*mix.faults, *mix.verbs, *(["plot"] if mix.plot else [])} - least.without):
+    other = [name for name, there in (("plot", mix.plot), ("plan", mix.planned)) if there]
+    for name in sorted({*mix.faults, *mix.verbs, *other} - least.without):
         yield replace(least, without=least.without | {name})
     for field, start in (("troubles_most", 64), ("requests_most", 128), ("hosts_most", len(mix.hosts))):
         now = getattr(least, field)

@@ -3,12 +3,9 @@
 import gc
 from random import Random
 
-from tests.sim.mix import ALL, Less, Mix, draw, draw_whole
+from tests.sim.mix import ALL, WHOLE_EVERY, Less, Mix, draw, mix_of_whole
 from tests.sim.story import Story
 from tests.sim.whole.story import WholeStory
-
-WHOLE_EVERY = 20
-
 
 # A world is a heap of things that know each other: looking for garbage among them takes a twentieth of the time.
 GARBAGE_AFTER = 200_000
@@ -33,4 +30,4 @@ def is_whole(seed: int) -> bool:
 
 def mix_of(seed: int) -> Mix:
     """What the seed draws before it begins."""
-    return (draw_whole if is_whole(seed) else draw)(Random(f"{seed} mix"))
+    return mix_of_whole(seed) if is_whole(seed) else draw(Random(f"{seed} mix"))

@@ -19,7 +19,6 @@ from tests.sim.world.world import QUICK, World
 from bilocate.domain.arbiter import RowState
 from bilocate.replication.limits import Limits
 
-TROUBLE_SECONDS = 2.5
 HEAL_SECONDS = 30.0
 LOOK_SECONDS = 0.2  # between two looks of the operator in a healed world
 TELLING = frozenset({Kind.LEDGER, Kind.FLUSH, Kind.CALL, Kind.ASK, Kind.ANSWER, Kind.LINK})
@@ -95,12 +94,11 @@ class Story:
         for number, host in enumerate(mix.hosts[: self.less.hosts_most]):
             rng = Random(f"{self.seed} host {number}")
             self.loads.append(Load(world, host, rng, self.less.requests_most))
-        self._trouble_later()
+        self._begin_trouble()
         world.scheduler.after_each = self._strike
-        world.run(TROUBLE_SECONDS)
+        world.run(mix.trouble_seconds)
         world.scheduler.after_each = None
-        if self._director is not None:
-            self._director.over = True
+        self._plans_are_over()
         self._heal()
         self._settle()
         return Told(
@@ -112,6 +110,9 @@ class Story:
         )
 
     # --- trouble ---
+
+    def _begin_trouble(self) -> None:
+        self._trouble_later()
 
     def _trouble_later(self) -> None:
         delay = self.rng.random() * 2 * self.mix.pause_seconds
@@ -164,6 +165,10 @@ class Story:
             return False
         self.happened[kind] += 1
         return True
+
+    def _plans_are_over(self) -> None:
+        if self._director is not None:
+            self._director.over = True
 
     # --- healing ---
 

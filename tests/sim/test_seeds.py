@@ -7,7 +7,8 @@ import os
 
 import pytest
 from tests.sim.bugs import BUGS
-from tests.sim.stories import WHOLE_EVERY, story_of
+from tests.sim.mix import WHOLE_EVERY
+from tests.sim.stories import story_of
 
 FIRST = int(os.environ.get("SIM_FIRST", "1"))
 COUNT = int(os.environ.get("SIM_SEEDS", "200"))

@@ -100,6 +100,7 @@ class Controller:
             self.kill()
             self.world.start_later(self)
             raise Killed
+        self.world.at_step()
 
     def _note(self, what: str) -> None:
         if self.world.trace.on:

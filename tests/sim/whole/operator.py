@@ -1,6 +1,7 @@
 """An operator who calls any controller at any moment, and afterwards puts things in order, by the API's own verbs."""
 
 import asyncio
+import json
 from random import Random
 from typing import Any
 
@@ -12,6 +13,14 @@ from tests.sim.world.world import SESSION
 from bilocate.domain.errors import BilocateError
 
 MOST_GIB = 3
+# Calls that are refused whatever the state of a group is. MEMBER: one of its pairs.
+BLUNDERS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("update_group", {"add": ["nobody"]}),
+    ("update_group", {"remove": ["nobody"]}),
+    ("update_group", {"add": ["MEMBER"]}),
+    ("extend_group", {"sizes_gib": {"nobody": 2}}),
+    ("extend_group", {"sizes_gib": {"MEMBER": 1}}),
+)
 REGROUP, MOVES = "update_group", frozenset({"failover", "reverse"})
 END_SECONDS = 30.0  # an operation that was accepted ends in a healed world within this
 
@@ -80,12 +89,27 @@ class WholeOperator:
                 return self._extend()
             case "members":
                 return self._members()
+            case "split" | "join":
+                return REGROUP, {"remove" if kind == "split" else "add": [self._last_pair()]}
+            case "rename":
+                return REGROUP, {
+                    "name": f"name {self.asked}",
+                    "description": self.rng.choice((None, "what it is for")),
+                }
             case "next":
                 return self._next()
             case "wise":
                 return self._wise()
+            case "blunder":
+                return self._blunder()
             case _:
                 return kind, {}
+
+    def _blunder(self) -> tuple[str, dict[str, Any]]:
+        """What nobody can have: it is refused, and changes nothing."""
+        member = self.world.database.wishes[SESSION].members[0]
+        verb, args = self.rng.choice(BLUNDERS)
+        return verb, json.loads(json.dumps(args).replace("MEMBER", f"pair{member}"))
 
     def _next(self) -> tuple[str | None, dict[str, Any]]:
         """Whatever leads to the next change of roles without a loss."""
@@ -141,8 +165,10 @@ class WholeOperator:
             return None, {}
         if not wish.paused:
             return "stop", {}
-        last = f"pair{len(self.world.sizes) - 1}"
-        return REGROUP, {"remove" if len(wish.members) == len(self.world.sizes) else "add": [last]}
+        return self._choose("split" if len(wish.members) == len(self.world.sizes) else "join")
+
+    def _last_pair(self) -> str:
+        return f"pair{len(self.world.sizes) - 1}"
 
     # --- in a healed world ---
 

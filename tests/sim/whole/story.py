@@ -10,13 +10,17 @@ from typing import Any
 import structlog
 from tests.sim.checkers.violation import Violation
 from tests.sim.faults import Faults
-from tests.sim.mix import ALL, Less, Mix, draw_whole
+from tests.sim.mix import ALL, Less, Mix, mix_of_whole
 from tests.sim.operator import Operator
+from tests.sim.plots import DELAYS
 from tests.sim.story import Story, Told
 from tests.sim.whole.controllers import QUICK
 from tests.sim.whole.faults import WholeFaults
 from tests.sim.whole.operator import WholeOperator
+from tests.sim.whole.planner import Planner
+from tests.sim.whole.plans import draw_plan
 from tests.sim.whole.world import WholeWorld, seeded_ids
+from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import SESSION, World
 
 from bilocate.domain.observed import Observed, Replication
@@ -44,13 +48,25 @@ class WholeStory(Story):
     def __init__(self, seed: int, trace: bool = False, less: Less = ALL) -> None:
         with seeded_ids(Random(f"{seed} ids")):
             super().__init__(seed, trace, less)
+        self._planner: Planner | None = None
+        self._at_steps = Random(f"{seed} at steps")
+        if self.mix.planned:
+            self.world.at_step = self._step_reached
+            if "plan" not in less.without:
+                rng = Random(f"{seed} plan")
+                plan = draw_plan(rng, len(self.mix.sizes))
+                self._planner = Planner(plan, rng, self.operator, self._ask)  # type: ignore[arg-type]
 
     def _draw(self, rng: Random) -> Mix:
-        return draw_whole(rng)
+        return mix_of_whole(self.seed)
 
     def _make_world(self, limits: Limits, trace: bool) -> World:
         mix, rng = self.mix, Random(f"{self.seed} world")
-        timing = replace(QUICK, reconcile_every_seconds=mix.reconcile_seconds)
+        timing = replace(
+            QUICK,
+            reconcile_every_seconds=mix.reconcile_seconds,
+            forward_patience_seconds=mix.patience_seconds,
+        )
         return WholeWorld(len(mix.sizes), mix.controllers, limits, rng, self.delays, trace, mix.dying, timing)
 
     def _make_faults(self) -> Faults:
@@ -58,6 +74,34 @@ class WholeStory(Story):
 
     def _make_operator(self) -> Operator:
         return WholeOperator(self.world, self.rng)  # type: ignore[return-value]
+
+    def _begin_trouble(self) -> None:
+        super()._begin_trouble()
+        if self._planner is not None:
+            self._planner.start()
+
+    def _ask(self, what: str) -> None:
+        """Of the plan."""
+        if not self.faults.healed and self._one_more("plan"):
+            self._audit()
+            if self.world.trace.on:
+                self.world.trace.add(self.world.scheduler.now, "world", f"** the plan: {what}")
+            self.operator.act([what])
+
+    def _step_reached(self) -> None:
+        """A fault comes soon, where a step of a verb has just begun or ended."""
+        if not self.faults.healed and self._at_steps.random() < self.mix.step_strikes:
+            delay = self._at_steps.choice(DELAYS)
+            self.world.scheduler.after(delay, Kind.FAULT, "world", "at a step", self._break_unless_healed)
+
+    def _break_unless_healed(self) -> None:
+        if not self.faults.healed:
+            self._break()
+
+    def _plans_are_over(self) -> None:
+        super()._plans_are_over()
+        if self._planner is not None:
+            self._planner.over = True
 
     def run(self) -> Told:
         """:raises Violation: a promise was broken."""

@@ -1,7 +1,7 @@
 """A world whose controllers are the real ones: journal, runner, verbs, reconciler, observer and arbiter over SQLite."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
 from unittest import mock
@@ -46,6 +46,7 @@ class WholeWorld(World):
         self.database = Rows(self, self.file, self.network)
         self.arbiter = self.controller = self.database  # type: ignore[assignment]
         self.dying = dying
+        self.at_step: Callable[[], None] = lambda: None  # told of every moment of a step
 
     def start(self) -> None:
         """All processes."""

@@ -36,6 +36,7 @@ class SitePorts:
         self.at_disk: dict[int, tuple[Disk, Request]] = {}  # what the disks have and did not answer
         self._dial: Event | None = None
         self._timer: Event | None = None
+        self._left_over = False  # the timer is of a deadline that is there no more
         self._batch: Event | None = None
         self._scheduler = agent.world.scheduler
         self._delays = agent.world.delays
@@ -243,23 +244,34 @@ class SitePorts:
             self._arm()
 
     def _arm(self) -> None:
-        deadline = self.session.deadline(self.agent.now)
-        timer = self._timer
-        if timer is not None and not timer.cancelled:
-            if deadline is not None and timer.time <= deadline - self.agent.ahead_seconds + 1e-6:
+        deadline, timer = self.session.deadline(self.agent.now), self._timer
+        if deadline is None:
+            self._left_over = timer is not None  # it rings all the same, as the real agent's does
+            return
+        if timer is not None:
+            if timer.time <= deadline - self.agent.ahead_seconds + 1e-6:
                 return  # it looks again when it rings
             timer.cancelled = True
-            self._timer = None
-        if deadline is not None:
-            # A little behind it, so that rounding can't make the core's comparison fail for ever.
-            delay = max(0.0, deadline - self.agent.now) + 1e-7
-            self._timer = self._scheduler.after(delay, Kind.TIMER, self._site, "tick", self._tick)
+        self._left_over = False
+        # A little behind it, so that rounding can't make the core's comparison fail for ever.
+        delay = max(0.0, deadline - self.agent.now) + 1e-7
+        self._timer = self._scheduler.after(delay, Kind.TIMER, self._site, "tick", self._tick)
 
     def _tick(self) -> None:
+        left_over, self._left_over = self._left_over, False
         self._timer = None
-        if not self.dead:
-            self.session.tick(self.agent.now)
+        if self.dead:
+            return
+        self.session.tick(self.agent.now)
+        if not left_over:
             self.after()
+            return
+        # Nothing is due. Its batch ends at once, and no delay is drawn: the others stay what the seed says.
+        self._timed = True
+        if self._batch is None:
+            self._end_batch()
+        else:
+            self._arm()
 
     # --- the link ---
 
