@@ -129,6 +129,31 @@ def test_TRIP_a_primary_that_hung_notices_its_lost_link_before_it_answers_a_read
     assert not read.ok
 
 
+def test_TRIP_a_primary_that_hung_takes_no_frame_of_before_for_a_sign_of_life() -> None:
+    """A is stopped with a heartbeat of B in its socket; then the link falls silent, and B is promoted and written to. A
+    goes on and finds that heartbeat first, and a read behind it. The heartbeat is as old as the silence."""
+    scene = in_step()
+    heartbeat = scene.hold(Kind.FRAME, A, "PING")
+    while not scene.parked(Kind.FRAME, A, "PING"):
+        scene.run(0.01)
+    scene.a.stop()
+    scene.release(heartbeat)
+    scene.world.wire.black_hole(A)
+    scene.world.wire.black_hole(B)
+    operation = scene.world.controller.failover(SESSION)
+    assert scene.world.run_until(lambda: not operation.running, 5.0)
+    assert operation.error is None
+    scene.wait(B, "solo")
+    newer = scene.world.host(0)
+    assert newer.connect(B)
+    scene.until_answered(newer.write(0))
+    read = scene.host.read(0)
+    scene.run(scene.world.limits.heartbeat_timeout_seconds + 0.3)
+    scene.a.go_on()
+    scene.run(1.0)
+    assert not read.ok
+
+
 # --- 10 RESUME ---
 
 

@@ -156,10 +156,12 @@ class SessionRunner:
         self._tell(self.session.tick, self._loop.time())
 
     def _catch_up(self) -> bool:
-        """What is due by time goes before what a host asks. Returns whether the volumes may have another carrier now.
+        """What is due by time goes before what a host asks or the other site said. Returns whether the volumes may have
+        another carrier now.
 
-        A process that was stopped, or its machine, finds both when it goes on, and the loop turns to its sockets first.
-        A primary that has not heard of its secondary for so long would answer reads as if it had (P4).
+        A process that was stopped, or its machine, finds all of these when it goes on, and the loop turns to its
+        sockets first. A primary that has not heard of its secondary for so long would answer reads as if it had
+        (P4): also one that finds a frame of before in its socket, and takes it for a sign of life.
         """
         if self._loop.time() < self._timer_at or self._inside:
             return False
@@ -248,6 +250,7 @@ class SessionRunner:
 
     def on_frames(self, link: Link, frames: Sequence[Arrival]) -> None:
         """LinkEvents: a batch."""
+        self._catch_up()
         if link is not self.ports.link or self.failed or self._closed:
             return
         timed = True

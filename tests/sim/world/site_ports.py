@@ -194,12 +194,18 @@ class SitePorts:
             self.session.submit_all(requests)
             self.after(timed=False)
 
-    def _caught_up(self, requests: Sequence[Request]) -> bool:
-        """As the real agent: what is due by time goes before what a host asks, and another may carry it then."""
+    def _catch_up(self) -> bool:
+        """As the real agent: what is due by time goes before what hosts or the other site say."""
         if self._timer is None or self._timer.time > self._scheduler.now:
-            return True
+            return False
         self._timer.cancelled = True
         self._tick()
+        return True
+
+    def _caught_up(self, requests: Sequence[Request]) -> bool:
+        """Whether the requests are still this session's to carry; if not, they are given to whose they are."""
+        if not self._catch_up():
+            return True
         volume = self.volumes[requests[0].volume]
         if volume.carrier is self:
             return True
@@ -249,7 +255,8 @@ class SitePorts:
             self._left_over = timer is not None  # it rings all the same, as the real agent's does
             return
         if timer is not None:
-            if timer.time <= deadline - self.agent.ahead_seconds + 1e-6:
+            # One that is late, since the process hung, rings now: it must not become later than what came with it.
+            if timer.time <= max(deadline - self.agent.ahead_seconds, self._scheduler.now) + 1e-6:
                 return  # it looks again when it rings
             timer.cancelled = True
         self._left_over = False
@@ -305,6 +312,7 @@ class SitePorts:
 
     def on_frames(self, end: End, frames: list[Arrival]) -> None:
         """Frames arrived, in one read."""
+        self._catch_up()
         if self.dead or end is not self.link:
             return
         timed = True

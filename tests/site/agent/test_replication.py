@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 
 import pytest
 from tests.site.agent.world import MIB, Controller, Site, session_body, until
@@ -10,6 +11,9 @@ from tests.site.agent.world import MIB, Controller, Site, session_body, until
 from bilocate.demo.nbd_client import NbdClient, NbdGone
 from bilocate.domain.arbiter import Call, RowState
 from bilocate.domain.geometry import CHUNK_BYTES
+from bilocate.replication.frames import Arrival
+from bilocate.site.link import Link
+from bilocate.site.runner import SessionRunner
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +55,31 @@ async def test_a_write_is_answered_when_both_sites_have_it(
     assert controller.rows["ses"].state is RowState.IN_SYNC
     other = await az2.session("ses")
     assert (other["role"], other["serving"], other["in_step"]) == ("secondary", False, True)
+    await host.close()
+
+
+async def test_TRIP_what_is_due_by_time_goes_before_a_frame(
+    az1: Site, az2: Site, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an agent that hung: the frame may be as old as the silence that its timer tells of."""
+    seen: dict[str, tuple[SessionRunner, Link]] = {}
+    take = SessionRunner.on_frames
+
+    def spied(runner: SessionRunner, link: Link, frames: Sequence[Arrival]) -> None:
+        seen[runner.session.site] = runner, link
+        take(runner, link, frames)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SessionRunner, "on_frames", spied)
+        (host,) = await pair_up(az1, az2, controller)
+    runner, link = seen["az1"]
+    order: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(runner.session, "tick", lambda now: order.append("tick"))
+        patched.setattr(runner.session, "on_frames", lambda number, frames, now: order.append("frames"))
+        patched.setattr(runner, "_timer_at", asyncio.get_running_loop().time() - 0.001)
+        runner.on_frames(link, [])
+    assert order == ["tick", "frames"]
     await host.close()
 
 
