@@ -4,6 +4,7 @@ import errno
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from tests.replication.scene import SMALL, Scene, in_step, solo
 from tests.sim.world.disk import Failure
 from tests.sim.world.scheduler import Kind
@@ -190,11 +191,13 @@ def test_a_session_whose_volumes_a_later_one_has_is_told_as_stopped() -> None:
     ]
 
 
-def test_a_session_that_has_lost_a_volume_is_told_without_it() -> None:
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_session_that_has_lost_a_volume_is_told_without_it(left: int) -> None:
     """At a start whose ledger knows one of two: all sessions are asked for at once, and this one must not end that."""
     scene = in_step(SIZES)
     ports = scene.b.sessions[SESSION]
     session = Session(SESSION, B, "process", "boot", ports, scene.world.limits)
-    session.restore(scene.b.ledger.sessions[SESSION], ports.session.marks[:1], scene.world.scheduler.now)
+    marks = ports.session.marks[left : left + 1]
+    session.restore(scene.b.ledger.sessions[SESSION], marks, scene.world.scheduler.now)
     told = told_of(session, scene.world.scheduler.now)
-    assert (told["state"], told["volumes"]) == ("stopped", volumes(scene, B)[:1])
+    assert (told["state"], told["volumes"]) == ("stopped", volumes(scene, B)[left : left + 1])

@@ -1,4 +1,7 @@
-"""What a session tells people and the controller of itself (GET /v1/sessions). Never a reason to act."""
+"""What a session tells people and the controller of itself (GET /v1/sessions).
+
+A verb that acts on it must be safe if it has changed meanwhile: what decides is the arbiter's row.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +63,12 @@ def _progress(progress: Progress | None, now: float) -> dict[str, Any] | None:
 
 
 def _volumes(session: "Session") -> list[dict[str, Any]]:
+    """Of each member that is here; a ledger that was lost in part may lack some."""
     assert session.wanted is not None
+    found = {each.record.volume_id: each for each in session.marks}
+    present = [
+        (member, found[member.volume_id]) for member in session.wanted.members if member.volume_id in found
+    ]
     return [
         {
             "pair_id": member.pair_id,
@@ -74,5 +82,5 @@ def _volumes(session: "Session") -> list[dict[str, Any]]:
             "intent_extents": len(each.record.intents),
             "failed_bytes": each.failed_bytes,
         }
-        for member, each in zip(session.wanted.members, session.marks, strict=False)
+        for member, each in present
     ]
