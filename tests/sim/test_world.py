@@ -268,7 +268,7 @@ def test_a_loss_that_is_allowed_on_one_volume_is_none_of_the_others() -> None:
     branch.logs_of(0, range(1))[0].writes += [old, new := _op(history)]
     branch.logs_of(1, range(1))[0].writes.append(_op(history))
     history.branch += 1
-    after = branch.rebased(history.tick(), {1: Disk("v", SIZE, 1)})
+    after = branch.rebased(history.tick(), {1: Disk("v", SIZE, 1)}, A)
     for _ in range(2):
         now = history.tick()
         assert after.why_not(1, 0, 0, now) is None, "what the disk held is the truth"
@@ -276,6 +276,22 @@ def test_a_loss_that_is_allowed_on_one_volume_is_none_of_the_others() -> None:
         assert "answered after it" in str(after.why_not(0, 0, old.number, now))
         assert "answered after it" in str(after.why_not(0, 0, 0, now)), "zeros were there before, not since"
         after = after.fork()
+
+
+def test_what_was_asked_before_a_loss_that_is_allowed_may_still_be_done() -> None:
+    """A host connected anew after a crash, and asked, before the site told the others and served them all."""
+    history = History()
+    branch = Branch(history, 0)
+    waiting, over, elsewhere = (_op(history, answered=False) for _ in range(3))
+    over.ended = history.tick()
+    elsewhere.site = B
+    branch.logs_of(0, range(1))[0].writes += [waiting, over, elsewhere]
+    after = branch.rebased(history.tick(), {0: Disk("v", SIZE, 0)}, A)
+    now = history.tick()
+    assert after.why_not(0, 0, 0, now) is None
+    assert after.why_not(0, 0, waiting.number, now) is None
+    assert "not of this history" in str(after.why_not(0, 0, over.number, now))
+    assert "not of this history" in str(after.why_not(0, 0, elsewhere.number, now))
 
 
 def test_every_sector_says_who_wrote_it_and_where_it_belongs() -> None:

@@ -65,8 +65,11 @@ class Branch:
             other.take_over(self, volume)
         return other
 
-    def rebased(self, began: int, disks: Mapping[int, Disk]) -> "Branch":
-        """What these disks hold is the truth from now on; the other volumes' history goes on."""
+    def rebased(self, began: int, disks: Mapping[int, Disk], site: str) -> "Branch":
+        """What these disks of the site hold is the truth from now on; the other volumes' history goes on.
+
+        What hosts asked there, and what is not over, may still come upon it.
+        """
         other = Branch(self._history, began)
         for volume in self.logs.keys() - disks.keys():
             other.take_over(self, volume)
@@ -76,6 +79,10 @@ class Branch:
                 writer = writer_of(volume, sector, content)
                 if writer != ZEROS:
                     logs[sector] = SectorLog(writer)
+            for sector, log in self.logs.get(volume, {}).items():
+                pending = [op for op in log.writes if op.site == site and op.effect_end == NEVER]
+                if pending:
+                    logs.setdefault(sector, SectorLog()).writes += pending
         return other
 
     def take_over(self, other: "Branch", volume: int) -> None:
@@ -274,4 +281,4 @@ class Registers(Observers):
         """A new branch: what these disks of the site, by volume, hold is the truth from now on."""
         self.past.append(self.now)
         self.history.branch += 1
-        self.now = self._of_site[site] = self.now.rebased(self.history.tick(), disks)
+        self.now = self._of_site[site] = self.now.rebased(self.history.tick(), disks, site)
