@@ -9,8 +9,9 @@ from tests.sim.world.disk import SECTOR, Failure
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import SESSION, A, B
 
+from bilocate.domain.geometry import CHUNK_BYTES
 from bilocate.replication.records import PutSession, PutVolume, Role
-from bilocate.replication.wanted import MalformedWanted, NotPossibleNow
+from bilocate.replication.wanted import CannotPromote, MalformedWanted, NotPossibleNow
 
 
 def test_FAILOVER_a_promotion_that_could_not_flush_says_so_and_may_be_asked_for_again() -> None:
@@ -40,6 +41,23 @@ def test_REV_another_role_or_other_members_within_an_epoch_are_refused(what: str
     scene.a.put_session(SESSION, replace(other, revision=known.revision + 1), answers.append)
     assert isinstance(answers.pop(), MalformedWanted)
     scene.check()
+
+
+def test_FAILOVER_a_refused_promotion_names_the_volume_and_how_many_bytes_of_it_may_be_lost() -> None:
+    """Dirty and failed ones together: an operator decides by this number."""
+    scene = in_step([2 * EXTENT])
+    scene.world.controller.reconciling = False
+    marks = scene.b.volumes[scene.world.volume_id(0, B)].marks
+    marks.record.dirty.add(0)
+    marks.record.failed.add(1)
+    wanted = scene.world.controller.wanted(SESSION, B)
+    epoch = scene.world.arbiter.next_epoch()
+    answers: list[object] = []
+    scene.b.put_session(SESSION, replace(wanted, epoch=epoch, role=Role.PRIMARY, peer_site=A), answers.append)
+    (refused,) = answers
+    assert isinstance(refused, CannotPromote)
+    assert f"{CHUNK_BYTES + EXTENT} bytes" in str(refused)
+    assert marks.record.volume_id in str(refused)
 
 
 # --- volumes that go from one session to another ---
@@ -120,6 +138,7 @@ def test_REV_a_new_wish_is_durable_with_the_role_that_it_is_of(site: str, role: 
     assert answers == [None]
     record = sessions[SESSION]
     assert (record.role, record.epoch, record.wanted) == (role, known.epoch, new.to_text())
+    assert record.holds_hello == 0
 
 
 def test_GROWTH_the_new_size_is_durable_when_the_controller_hears_so() -> None:
