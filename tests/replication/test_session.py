@@ -172,3 +172,21 @@ def test_GROWTH_a_size_that_can_not_be_is_refused_behind_a_volume_without_a_past
     scene.a.put_session(SESSION, new, answers.append)
     assert isinstance(answers.pop(), MalformedWanted)
     assert [each["size_bytes"] for each in scene.told(A)["volumes"]] == [SMALL, SMALL]
+
+
+# --- hosts ---
+
+
+def test_READWAIT_where_holes_are_is_told_by_the_primary_alone_and_where_no_write_is_under_way() -> None:
+    scene = in_step([EXTENT, EXTENT])
+    primary, secondary = (agent.sessions[SESSION].session for agent in (scene.a, scene.b))
+    scene.until_answered(scene.hosts[1].write(8))
+    with scene.holding(Kind.DISK, A, "WRITE"):
+        scene.hosts[1].write(8)
+        scene.run(0.02)
+        asked = [(1, 8), (1, 7), (1, 9), (0, 8)]
+        told = [primary.undisturbed(volume, sector * SECTOR, SECTOR) for volume, sector in asked]
+        assert told == [False, True, True, True]
+        assert not primary.undisturbed(1, 7 * SECTOR, 2 * SECTOR)
+        assert not secondary.undisturbed(0, 0, SECTOR)
+    assert primary.busy() is secondary.busy() is False
