@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_both_volumes_of_a_pair_are_copied_under_a_writing_host(installation: In
         for site, volume in group.volumes[0].items():
             since = host.number
             copy = client.copy_volume(f"copy at {site}", volume["id"], 2)
-            wait_available("copy", lambda copy=copy: client.volume(copy["id"]))  # type: ignore[misc]
+            wait_available("copy", partial(client.volume, copy["id"]))
             file = installation.volume_file(site, copy["id"])
             host.check(file, since)
             assert file.stat().st_size == 2 * 1024 * MIB

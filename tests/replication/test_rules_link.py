@@ -1,7 +1,7 @@
 """Rules 9 to 12 of docs/safety.md: losing the link. A is the primary, B the secondary, both in step at first."""
 
 import pytest
-from tests.replication.scene import SMALL, in_step, solo
+from tests.replication.scene import SMALL, Scene, in_step, solo
 from tests.sim.world.disk import SECTOR
 from tests.sim.world.history import content_of
 from tests.sim.world.scheduler import Kind
@@ -109,13 +109,8 @@ def test_CONFLINK_what_was_confirmed_and_not_answered_counts_as_unconfirmed_afte
     scene.until_answered(write)
 
 
-def test_TRIP_a_primary_that_hung_notices_its_lost_link_before_it_answers_a_read() -> None:
-    """A is stopped, B is promoted and written to; A goes on and finds a read that came meanwhile. Its timers are as
-    late as the read, and go first: what A has is old."""
-    scene = in_step()
-    scene.until_answered(scene.host.write(0))
-    scene.a.stop()
-    read = scene.host.read(0)
+def _move_production(scene: Scene) -> None:
+    """To B, where a host writes then."""
     operation = scene.world.controller.failover(SESSION)
     assert scene.world.run_until(lambda: not operation.running, 5.0)
     assert operation.error is None
@@ -123,6 +118,16 @@ def test_TRIP_a_primary_that_hung_notices_its_lost_link_before_it_answers_a_read
     newer = scene.world.host(0)
     assert newer.connect(B)
     scene.until_answered(newer.write(0))
+
+
+def test_TRIP_a_primary_that_hung_notices_its_lost_link_before_it_answers_a_read() -> None:
+    """A is stopped, B is promoted and written to; A goes on and finds a read that came meanwhile. Its timers are as
+    late as the read, and go first: what A has is old."""
+    scene = in_step()
+    scene.until_answered(scene.host.write(0))
+    scene.a.stop()
+    read = scene.host.read(0)
+    _move_production(scene)
     scene.run(scene.world.limits.heartbeat_timeout_seconds + 0.3)
     scene.a.go_on()
     scene.run(1.0)
@@ -140,13 +145,7 @@ def test_TRIP_a_primary_that_hung_takes_no_frame_of_before_for_a_sign_of_life() 
     scene.release(heartbeat)
     scene.world.wire.black_hole(A)
     scene.world.wire.black_hole(B)
-    operation = scene.world.controller.failover(SESSION)
-    assert scene.world.run_until(lambda: not operation.running, 5.0)
-    assert operation.error is None
-    scene.wait(B, "solo")
-    newer = scene.world.host(0)
-    assert newer.connect(B)
-    scene.until_answered(newer.write(0))
+    _move_production(scene)
     read = scene.host.read(0)
     scene.run(scene.world.limits.heartbeat_timeout_seconds + 0.3)
     scene.a.go_on()

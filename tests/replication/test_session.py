@@ -1,7 +1,9 @@
 """One session at one site: what is put, and how one half follows another. A is the primary, B the secondary."""
 
 import errno
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from tests.replication.scene import EXTENT, SECTORS_PER_EXTENT, SMALL, in_step
@@ -10,7 +12,7 @@ from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import SESSION, A, B
 
 from bilocate.domain.geometry import CHUNK_BYTES
-from bilocate.replication.records import PutSession, PutVolume, Role
+from bilocate.replication.records import Change, PutSession, PutVolume, Role
 from bilocate.replication.wanted import CannotPromote, MalformedWanted, NotPossibleNow
 
 
@@ -152,8 +154,8 @@ def test_GROWTH_the_new_size_is_durable_when_the_controller_hears_so() -> None:
     with scene.holding(Kind.LEDGER, B):
         scene.b.put_session(SESSION, new, answers.append)
         scene.run(0.02)
-        changes = [change for event in scene.parked(Kind.LEDGER, B) for change in event.detail]  # type: ignore[attr-defined]
-        assert [type(change) for change in changes] == [PutVolume, PutSession]
+        commits = [cast(Sequence[Change], event.detail) for event in scene.parked(Kind.LEDGER, B)]
+        assert [type(change) for commit in commits for change in commit] == [PutVolume, PutSession]
         assert not answers
     scene.run(0.02)
     assert answers == [None]

@@ -1,7 +1,7 @@
 """An operator who asks for anything at any time, and who afterwards puts things in order."""
 
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from tests.sim.checkers.violation import Violation
 from tests.sim.world.calls import Operation
@@ -11,6 +11,22 @@ from bilocate.domain.arbiter import RowState
 from bilocate.domain.geometry import EXTENT_BYTES
 
 MOST_BYTES = 2 * EXTENT_BYTES  # a volume that is larger is not extended again
+
+
+class Asks(Protocol):
+    """An operator, as a story needs one. `asked`: how often it has asked for something."""
+
+    asked: int
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way."""
+
+    def act(self, kinds: list[str]) -> None:
+        """Ask for one of these."""
+
+    def put_in_order(self) -> None:
+        """In a healed world: what is left to do, by what the sites tell."""
 
 
 class Operator:

@@ -10,7 +10,7 @@ from tests.sim.checkers.watch import Watch
 from tests.sim.faults import Faults
 from tests.sim.load import Load
 from tests.sim.mix import ALL, Less, Mix, draw
-from tests.sim.operator import Operator
+from tests.sim.operator import Asks, Operator
 from tests.sim.plots import VERBS, Director
 from tests.sim.world.delays import Drawn
 from tests.sim.world.scheduler import Event, Kind
@@ -58,7 +58,7 @@ class Story:
         self.delays.clock = lambda: self.world.scheduler.now
         self.watch = Watch(self.world)
         self.faults = self._make_faults()
-        self.operator = self._make_operator()
+        self.operator: Asks = self._make_operator()
         self.loads: list[Load] = []
         self.happened: Counter[str] = Counter()  # faults and calls of the operator
         self._kinds = list(mix.faults)
@@ -82,7 +82,7 @@ class Story:
         world.controller.repeat_steps(lambda: repeated.random() < mix.repeats)
         return world
 
-    def _make_operator(self) -> Operator:
+    def _make_operator(self) -> Asks:
         return Operator(self.world, self.rng)
 
     def run(self) -> Told:

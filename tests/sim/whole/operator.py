@@ -31,7 +31,7 @@ class WholeOperator:
     def __init__(self, world: WholeWorld, rng: Random) -> None:
         self.world = world
         self.rng = rng
-        self.asked = 0
+        self.asked: int = 0
         self.defects: list[str] = []
         self._calls: list[asyncio.Task[None]] = []
         self._regroupings: list[asyncio.Task[None]] = []  # those that change members

@@ -11,7 +11,6 @@ import structlog
 from tests.sim.checkers.violation import Violation
 from tests.sim.faults import Faults
 from tests.sim.mix import ALL, Less, Mix, mix_of_whole
-from tests.sim.operator import Operator
 from tests.sim.plots import DELAYS
 from tests.sim.story import Story, Told
 from tests.sim.whole.controllers import QUICK
@@ -44,6 +43,7 @@ class WholeStory(Story):
     """The same trouble, the same checkers, and what the API says at the end must be true."""
 
     world: WholeWorld
+    operator: WholeOperator
 
     def __init__(self, seed: int, trace: bool = False, less: Less = ALL) -> None:
         with seeded_ids(Random(f"{seed} ids")):
@@ -55,7 +55,7 @@ class WholeStory(Story):
             if "plan" not in less.without:
                 rng = Random(f"{seed} plan")
                 plan = draw_plan(rng, len(self.mix.sizes))
-                self._planner = Planner(plan, rng, self.operator, self._ask)  # type: ignore[arg-type]
+                self._planner = Planner(plan, rng, self.operator, self._ask)
 
     def _draw(self, rng: Random) -> Mix:
         return mix_of_whole(self.seed)
@@ -72,8 +72,8 @@ class WholeStory(Story):
     def _make_faults(self) -> Faults:
         return WholeFaults(self.world, self.rng, self.mix.while_seconds)
 
-    def _make_operator(self) -> Operator:
-        return WholeOperator(self.world, self.rng)  # type: ignore[return-value]
+    def _make_operator(self) -> WholeOperator:
+        return WholeOperator(self.world, self.rng)
 
     def _begin_trouble(self) -> None:
         super()._begin_trouble()
@@ -117,7 +117,7 @@ class WholeStory(Story):
 
     def _check_the_end(self) -> None:
         super()._check_the_end()
-        if unfinished := self.operator.unfinished():  # type: ignore[attr-defined]
+        if unfinished := self.operator.unfinished():
             raise Violation("API", f"operations do not end: {unfinished}")
         held = self.world.file.read("SELECT id, operation_id FROM groups WHERE operation_id IS NOT NULL")
         if held:
@@ -144,7 +144,7 @@ class WholeStory(Story):
             name, trace = str(fields.pop("event", "")), self.world.trace
             if name in DEFECTS:
                 said = f"{name} {fields.get('step', '')}: {fields.get('exc_info') or fields.get('error')!r}"
-                self.operator.defects.append(said)  # type: ignore[attr-defined]
+                self.operator.defects.append(said)
             if trace.on:
                 told = " ".join(f"{key}={value}" for key, value in sorted(fields.items()))
                 trace.add(self.world.scheduler.now, "log", f"{name} {told}")

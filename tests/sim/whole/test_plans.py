@@ -1,16 +1,16 @@
 """A plan is one that could be carried out, and is, where no trouble comes in between."""
 
-from collections.abc import Iterator
 from random import Random
 
 import pytest
 from tests.sim.mix import WHOLE_EVERY, Less
 from tests.sim.shrink import broken
 from tests.sim.stories import mix_of
+from tests.sim.whole.conftest import MakeWorld
 from tests.sim.whole.operator import WholeOperator
 from tests.sim.whole.planner import PATIENCE_SECONDS, Planner, place_of
 from tests.sim.whole.plans import BEGIN, REMEDIES, WAYS, Call, draw_plan
-from tests.sim.whole.world import WholeWorld, seeded_ids
+from tests.sim.whole.world import WholeWorld
 
 # Every call, most of them in every place where it can be made. A volume is extended twice at most.
 TOUR = (
@@ -45,14 +45,8 @@ SUCCEEDED = "SELECT COUNT(*) FROM operations WHERE status = 'succeeded'"
 
 
 @pytest.fixture
-def world() -> Iterator[WholeWorld]:
-    with seeded_ids(Random(1)):
-        world = WholeWorld(2, 1)
-        world.file.accidents.calm = True
-        world.start()
-        assert world.run_until(world.in_step, 5.0)
-        yield world
-        world.close()
+def world(make_world: MakeWorld) -> WholeWorld:
+    return make_world(2, 1)
 
 
 def _walk(calls: tuple[str, ...]) -> list[Call]:

@@ -2,16 +2,15 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
-from random import Random
 
 import pytest
 from sqlalchemy import update
 from tests.sim import story
 from tests.sim.checkers.violation import Violation
+from tests.sim.whole.conftest import MakeWorld
 from tests.sim.whole.controllers import PROJECT
 from tests.sim.whole.story import WholeStory
-from tests.sim.whole.world import WholeWorld, seeded_ids
+from tests.sim.whole.world import WholeWorld
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import SESSION, A, B
 
@@ -24,14 +23,8 @@ SOME = range(1, 10)  # in some of these seeds an operation is asked for
 
 
 @pytest.fixture
-def world() -> Iterator[WholeWorld]:
-    with seeded_ids(Random(1)):
-        world = WholeWorld(2, 2)
-        world.file.accidents.calm = True
-        world.start()
-        assert world.run_until(world.in_step, 5.0)
-        yield world
-        world.close()
+def world(make_world: MakeWorld) -> WholeWorld:
+    return make_world(2, 2)
 
 
 def _perform(world: WholeWorld, controller: int, verb: str) -> list[OperationStatus | None]:

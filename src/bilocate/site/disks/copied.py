@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 from bilocate.domain.geometry import CHUNK_BYTES, chunk_count
 from bilocate.replication.ports import TRANSIENT_BYTES_MAX
-from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, ReadDone, StatusDone
+from bilocate.site.disks.base import Buffer, Disk, ErrnoDone
+from bilocate.site.disks.wrapped import WrappedDisk
 from bilocate.site.target import Allocation
 
 # Long enough to go to a thread at both ends: the event loop is for hosts.
@@ -44,13 +45,13 @@ class _Waiting:
     is_saving: bool = False
 
 
-class CopiedDisk(Disk):
+class CopiedDisk(WrappedDisk):
     """See the module. It holds from the beginning; `begin` or `give_up` follow."""
 
     def __init__(self, disk: Disk, copy: Disk, ended: Callable[[int, str], None]) -> None:
         """`copy`: zeros, and not smaller than `disk`. `ended(errno, what)`: once, on the event loop and never from
         inside a call; 0: the copy has all, not flushed; else what failed."""
-        self._disk = disk
+        super().__init__(disk)
         self._copy = copy
         self._ended: Callable[[int, str], None] | None = ended
         self._loop = asyncio.get_running_loop()
@@ -62,9 +63,6 @@ class CopiedDisk(Disk):
         self._is_ahead = False  # a step of what is done beside hosts' writes is under way
         self._unflushed_bytes = 0
         self._woken = False
-        self.name = disk.name
-        self.size_bytes = disk.size_bytes
-        self.min_block_bytes = disk.min_block_bytes
 
     @property
     def left_bytes(self) -> int:
@@ -240,34 +238,10 @@ class CopiedDisk(Disk):
         if ended is not None:
             self._loop.call_soon(ended, 0, "")
 
-    # --- the rest is the disk's own affair ---
+    # --- the rest is the disk's own affair; by what it grows is not in the copy ---
 
     def read_now(self, offset: int, length: int) -> Buffer | int | None:
         return self._disk.read_now(offset, length)
-
-    def read(self, offset: int, length: int, done: ReadDone) -> Buffer | int | None:
-        return self._disk.read(offset, length, done)
-
-    def flush(self, done: ErrnoDone) -> None:
-        self._disk.flush(done)
-
-    def when_written(self, then: Callable[[], None]) -> None:
-        self._disk.when_written(then)
-
-    def block_status(self, offset: int, length: int, done: StatusDone) -> None:
-        self._disk.block_status(offset, length, done)
-
-    def read_chunks(self, chunks: Sequence[int], size_bytes: int, done: ChunksDone) -> None:
-        self._disk.read_chunks(chunks, size_bytes, done)
-
-    def zeroes_fast(self, keep_allocated: bool) -> bool:
-        return self._disk.zeroes_fast(keep_allocated)
-
-    def resize(self, size_bytes: int) -> int:
-        """What is new is not in the copy."""
-        code = self._disk.resize(size_bytes)
-        self.size_bytes = self._disk.size_bytes
-        return code
 
     def close(self) -> None:
         """What waits is under way as well: it is still done."""

@@ -13,7 +13,7 @@ missing. `first_byte`, `end_byte`: a range that must be touched, everything when
 import asyncio
 import errno
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,7 +22,8 @@ from typing import Any
 import structlog
 
 from bilocate.domain.geometry import CHUNK_BYTES
-from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, ReadDone, StatusDone
+from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, ReadDone
+from bilocate.site.disks.wrapped import WrappedDisk
 
 log = structlog.get_logger()
 
@@ -74,17 +75,14 @@ def parse_faults(text: str) -> list[Fault]:
     return faults
 
 
-class FaultyDisk(Disk):
+class FaultyDisk(WrappedDisk):
     """Another disk, but for the faults in a file."""
 
     def __init__(self, disk: Disk, faults_file: Path) -> None:
-        self._disk = disk
+        super().__init__(disk)
         self._file = faults_file
         self._version: tuple[int, int, int] | None = None
         self._faults: list[Fault] = []
-        self.name = disk.name
-        self.min_block_bytes = disk.min_block_bytes
-        self.size_bytes = disk.size_bytes
 
     def _errno(self, operation: str, offset: int = 0, length: int = 0) -> int:
         self._reload()
@@ -125,12 +123,6 @@ class FaultyDisk(Disk):
         else:
             self._disk.flush(done)
 
-    def when_written(self, then: Callable[[], None]) -> None:
-        self._disk.when_written(then)
-
-    def block_status(self, offset: int, length: int, done: StatusDone) -> None:
-        self._disk.block_status(offset, length, done)
-
     def read_chunks(self, chunks: Sequence[int], size_bytes: int, done: ChunksDone) -> None:
         for chunk in chunks:
             code = self._errno("read", chunk * CHUNK_BYTES, CHUNK_BYTES)
@@ -138,14 +130,3 @@ class FaultyDisk(Disk):
                 asyncio.get_running_loop().call_soon(done, code, [])
                 return
         self._disk.read_chunks(chunks, size_bytes, done)
-
-    def zeroes_fast(self, keep_allocated: bool) -> bool:
-        return self._disk.zeroes_fast(keep_allocated)
-
-    def resize(self, size_bytes: int) -> int:
-        code = self._disk.resize(size_bytes)
-        self.size_bytes = self._disk.size_bytes
-        return code
-
-    def close(self) -> None:
-        self._disk.close()
