@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
+# Tests start hundreds of processes: what they import is compiled once, not by each of them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo test test-long lint test-fast system-packages bench sim soak search branches mutations survivors fuzz torture clean
 
 install: $(VENV)/.installed

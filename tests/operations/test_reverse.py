@@ -8,7 +8,12 @@ from tests.operations.place import QUICK, SETTINGS, Place
 from tests.operations.trying import Snapshots
 
 from bilocate.domain.arbiter import RowState
-from bilocate.domain.errors_operations import AgentUnavailable, HostsAttached, NotInStep
+from bilocate.domain.errors_operations import (
+    AgentUnavailable,
+    HostsAttached,
+    NotInStep,
+    SwitchoverOvertaken,
+)
 from bilocate.domain.group_states import GroupStatus
 from bilocate.domain.operation_states import OperationStatus
 from bilocate.operations.exports import Connector
@@ -92,6 +97,7 @@ def test_a_row_that_moved_while_hosts_were_held_takes_it_back(snapshots: Snapsho
         with patch.object(place.operations.agents, "quiesce", overtaken):
             assert await place.end_of(operation_id) is FAILED
         operation = await place.operation(operation_id)
+        assert operation.error_kind == SwitchoverOvertaken.__name__
         assert "the link was lost meanwhile" in str(operation.error)
         assert await place.told() == before
 

@@ -192,3 +192,24 @@ def test_READWAIT_where_holes_are_is_told_by_the_primary_alone_and_where_no_writ
         assert not primary.undisturbed(1, 7 * SECTOR, 2 * SECTOR)
         assert not secondary.undisturbed(0, 0, SECTOR)
     assert primary.busy() is secondary.busy() is False
+
+
+# --- who asks whom ---
+
+
+@pytest.mark.parametrize(("site", "call"), [(B, "precheck"), (B, "release"), (A, "quiesce"), (A, "resume")])
+def test_LATE_a_call_of_an_epoch_that_was_not_put_here_yet_is_answered_so(site: str, call: str) -> None:
+    """Whoever asked waits for that answer: it puts the session first, and asks again."""
+    scene = in_step()
+    answers = scene.ask(site, call, epoch=scene.world.arbiter.rows[SESSION].epoch + 1)
+    scene.run(0.02)
+    assert [getattr(answer, "code", "") for answer in answers] == ["newer_epoch"]
+    scene.check()
+
+
+def test_EPOCH_a_hello_says_who_the_primary_is_and_which_life_of_its_process() -> None:
+    scene = in_step()
+    hellos = [agent.sessions[SESSION].session.half.hello for agent in (scene.a, scene.b)]  # type: ignore[union-attr]
+    assert [hello.site for hello in hellos] == [A, A]
+    assert [hello.instance for hello in hellos] == [scene.a.sessions[SESSION].session.instance, ""]
+    assert hellos[0].instance != scene.b.sessions[SESSION].session.instance

@@ -52,7 +52,7 @@ def _try(mutation: Mutation, seeds: int) -> str:
 
 
 def _noticed_by_tests(mutation: Mutation, place: str) -> str:
-    words = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=20", "tests/replication"]
+    words = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=20", mutation.where]
     done = _run(place, [*words, "-k", mutation.tests or mutation.rule])
     if done is not None and done.returncode == 0:
         return f"equivalent: {mutation.equivalent}" if mutation.equivalent else "NOT NOTICED"

@@ -31,6 +31,7 @@ class Mutation:
 
     rule: str
     tests: str = ""  # what pytest's -k is given; the rule's name where nothing is said
+    where: str = "tests/replication"  # the tests among which those are
     search: str = ""  # the exhaustive searches (tests/search) that are tried on it; all brief ones otherwise
     equivalent: str = ""  # why nothing can notice, if nothing can
     hunks: list[Hunk] = field(default_factory=list)

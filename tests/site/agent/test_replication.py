@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from tests.site.agent.world import MIB, Controller, Site, session_body, until
@@ -58,10 +58,11 @@ async def test_a_write_is_answered_when_both_sites_have_it(
     await host.close()
 
 
-async def test_TRIP_what_is_due_by_time_goes_before_a_frame(
+async def test_TRIP_what_is_due_by_time_goes_before_a_frame_or_a_request(
     az1: Site, az2: Site, controller: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of an agent that hung: the frame may be as old as the silence that its timer tells of."""
+    """Of an agent that hung: a frame may be as old as the silence that its timer tells of, and a read must not be
+    answered by one that has not been told of it yet."""
     seen: dict[str, tuple[SessionRunner, Link]] = {}
     take = SessionRunner.on_frames
 
@@ -74,12 +75,22 @@ async def test_TRIP_what_is_due_by_time_goes_before_a_frame(
         (host,) = await pair_up(az1, az2, controller)
     runner, link = seen["az1"]
     order: list[str] = []
-    with monkeypatch.context() as patched:
-        patched.setattr(runner.session, "tick", lambda now: order.append("tick"))
-        patched.setattr(runner.session, "on_frames", lambda number, frames, now: order.append("frames"))
-        patched.setattr(runner, "_timer_at", asyncio.get_running_loop().time() - 0.001)
-        runner.on_frames(link, [])
-    assert order == ["tick", "frames"]
+
+    def noted(name: str) -> Callable[..., bool]:
+        return lambda *_: bool(order.append(name))
+
+    for name, happens in (
+        ("on_frames", lambda: runner.on_frames(link, [])),
+        ("submit_all", lambda: runner.submit_all([])),
+        ("undisturbed", lambda: runner.undisturbed(0, 0, 1)),
+    ):
+        order.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(runner.session, "tick", noted("tick"))
+            patched.setattr(runner.session, name, noted(name))
+            patched.setattr(runner, "_timer_at", asyncio.get_running_loop().time() - 0.001)
+            happens()
+        assert order == ["tick", name]
     await host.close()
 
 
