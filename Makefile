@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 # Tests start hundreds of processes: what they import is compiled once, not by each of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test test-long lint test-fast system-packages bench sim soak search branches mutations survivors fuzz torture clean
+.PHONY: install demo test test-long lint form test-fast system-packages bench sim soak search branches mutations survivors fuzz torture clean
 
 install: $(VENV)/.installed
 demo: install
@@ -29,10 +29,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 system-packages:
 	@sh tests/install-system-packages.sh
 
-lint: $(VENV)/.installed-dev
+lint: form
+	$(BIN)/mypy
+
+form: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 # What holds real processes to times runs one after the other, all else on two cores. FOREIGN wants others' programs.
@@ -44,9 +46,11 @@ ALONE := $(BIN)/python -m pytest -m timed $(LIVE)
 test-fast: $(VENV)/.installed-dev
 	$(APART) $(LIVE:%=--ignore=%) $(FOREIGN:%=--ignore=%) $(PYTEST_ARGS)
 
-# Others' programs are downloaded meanwhile.
-test: lint system-packages
-	$(BIN)/python -m tests.environments & $(APART) $(PYTEST_ARGS)
+# Types are looked at and others' programs downloaded while the first tests wait for sockets and clocks.
+test: form system-packages
+	@mkdir -p build
+	$(BIN)/python -m tests.environments & $(BIN)/mypy > build/types.txt 2>&1 & types=$$!; \
+		$(APART) $(PYTEST_ARGS); tests=$$?; wait $$types; types=$$?; cat build/types.txt; exit $$((tests + types))
 	$(ALONE) $(PYTEST_ARGS)
 
 # As `test`, with all moments and the full lengths: the load run takes five minutes instead of half a one.

@@ -76,8 +76,8 @@ async def test_TRIP_what_is_due_by_time_goes_before_a_frame_or_a_request(
     runner, link = seen["az1"]
     order: list[str] = []
 
-    def noted(name: str) -> Callable[..., bool]:
-        return lambda *_: bool(order.append(name))
+    def noted(name: str) -> Callable[..., None]:
+        return lambda *_: order.append(name)
 
     for name, happens in (
         ("on_frames", lambda: runner.on_frames(link, [])),
