@@ -37,21 +37,24 @@ form: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-# What holds real processes to times runs one after the other, all else on two cores. FOREIGN wants others' programs.
+# What holds real processes to times runs one after the other, all else on two cores. FOREIGN wants others' programs, PURE
+# nothing but a CPU: it runs, with the look at types, beside those that are timed and mostly wait, and gives way to them.
 LIVE := tests/real tests/load tests/torture
 FOREIGN := tests/clients tests/keystone
+PURE := tests/domain tests/replication tests/search tests/sim tests/parsers
 APART := $(BIN)/python -m pytest -n 2 --dist loadfile -m "not timed"
 ALONE := $(BIN)/python -m pytest -m timed $(LIVE)
+BESIDE := nice -n 19 $(BIN)/python -m pytest $(PURE)
 
 test-fast: $(VENV)/.installed-dev
 	$(APART) $(LIVE:%=--ignore=%) $(FOREIGN:%=--ignore=%) $(PYTEST_ARGS)
 
-# Types are looked at and others' programs downloaded while the first tests wait for sockets and clocks.
+# Others' programs are downloaded meanwhile.
 test: form system-packages
 	@mkdir -p build
-	$(BIN)/python -m tests.environments & $(BIN)/mypy > build/types.txt 2>&1 & types=$$!; \
-		$(APART) $(PYTEST_ARGS); tests=$$?; wait $$types; types=$$?; cat build/types.txt; exit $$((tests + types))
-	$(ALONE) $(PYTEST_ARGS)
+	$(BIN)/python -m tests.environments & $(APART) $(PURE:%=--ignore=%) $(PYTEST_ARGS)
+	(nice -n 19 $(BIN)/mypy && $(BESIDE) $(PYTEST_ARGS)) > build/beside.txt 2>&1 & beside=$$!; \
+		$(ALONE) $(PYTEST_ARGS); alone=$$?; wait $$beside; beside=$$?; cat build/beside.txt; exit $$((alone + beside))
 
 # As `test`, with all moments and the full lengths: the load run takes five minutes instead of half a one.
 test-long: lint system-packages

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
 
-from bilocate.store import schema
+from bilocate.store import migrating
 from bilocate.store.database import Database, DatabaseUnavailable
 from bilocate.store.identity_models import LoginFailure, User
+from bilocate.store.migrating import differences, migrate
 from bilocate.store.models import Attachment, AttachmentStatus, Volume
-from bilocate.store.schema import SchemaTooNew, differences, metadata, upgrade
+from bilocate.store.schema import NEWEST_REVISION, VERSIONS, SchemaTooNew, metadata, upgrade
 
 FIRST_RELEASE = "a33679feaefa"
 NOON = datetime(2026, 1, 31, 12)
@@ -21,7 +23,7 @@ NOON = datetime(2026, 1, 31, 12)
 def described(connection: Connection) -> dict[str, object]:
     """Everything the database says of its tables, without what depends on the order of creation."""
     found = inspect(connection)
-    tables = sorted(name for name in found.get_table_names() if name != "alembic_version")
+    tables = sorted(found.get_table_names())
     return {
         name: (
             sorted(
@@ -36,19 +38,22 @@ def described(connection: Connection) -> dict[str, object]:
     }
 
 
-def test_a_fresh_schema_and_a_migrated_one_are_the_same(database_url: str, tmp_path: object) -> None:
+def test_a_fresh_schema_and_a_migrated_one_are_the_same(database_url: str) -> None:
     async def run() -> None:
         database = Database(database_url)
-        await upgrade(database)
-        assert await differences(database) == []
         async with database.writing() as db:
             connection = await db.connection()
+            await connection.run_sync(migrate)
             migrated = await connection.run_sync(described)
             await connection.run_sync(metadata.drop_all)
-            await connection.run_sync(metadata.create_all)
-            fresh = await connection.run_sync(described)
+            await connection.run_sync(VERSIONS.metadata.drop_all)
+        await upgrade(database)
+        assert await differences(database) == []
+        async with database.reading() as db:
+            fresh = await (await db.connection()).run_sync(described)
         await database.close()
-        assert sorted(migrated) == sorted(metadata.tables)
+        assert sorted(migrated) == sorted([*metadata.tables, VERSIONS.name])
+        assert sorted(fresh) == sorted(migrated)
         for table, description in fresh.items():
             assert migrated[table] == description, table
 
@@ -75,7 +80,7 @@ def test_an_upgrade_from_the_first_release_keeps_what_there_is(database_url: str
     attachment |= {"mode": "rw", "connector": "{}", "status": "attached", "created_at": NOON}
 
     def fill(connection: Connection) -> None:
-        command.upgrade(schema._config(connection), FIRST_RELEASE)
+        command.upgrade(migrating.configuration(connection), FIRST_RELEASE)
         for table, row in (("volumes", volume), ("attachments", attachment)):
             names = ", ".join(row)
             places = ", ".join(f":{name}" for name in row)
@@ -103,7 +108,7 @@ def test_an_upgrade_from_every_older_schema_keeps_users_and_counts_passwords(
     database_url: str, revision: str
 ) -> None:
     def fill(connection: Connection) -> None:
-        command.upgrade(schema._config(connection), revision)
+        command.upgrade(migrating.configuration(connection), revision)
         off = "TRUE" if connection.dialect.name == "postgresql" else "1"
         connection.execute(
             text(f"INSERT INTO domains VALUES ('default', 'Default', '', {off}, :noon, NULL)"), {"noon": NOON}
@@ -150,7 +155,9 @@ def test_controllers_that_start_at_once_bring_an_old_database_up_once(database_u
         databases = [Database(database_url) for _ in range(3)]
         async with databases[0].writing() as db:
             connection = await db.connection()
-            await connection.run_sync(lambda sync: command.upgrade(schema._config(sync), FIRST_RELEASE))
+            await connection.run_sync(
+                lambda sync: command.upgrade(migrating.configuration(sync), FIRST_RELEASE)
+            )
         await asyncio.gather(*(upgrade(database) for database in databases))
         assert await differences(databases[0]) == []
         for database in databases:
@@ -167,6 +174,29 @@ def test_an_upgrade_repeated_or_begun_twice_at_once_changes_nothing(database_url
         assert await differences(other) == []
         await one.close()
         await other.close()
+
+    asyncio.run(run())
+
+
+def test_a_database_of_the_newest_schema_is_not_migrated(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A controller that starts again takes a third of a second less."""
+
+    def called(connection: Connection) -> None:
+        raise AssertionError("there is nothing to do")
+
+    def head(connection: Connection) -> object:
+        return ScriptDirectory.from_config(migrating.configuration(connection)).get_current_head()
+
+    async def run() -> None:
+        database = Database(database_url)
+        await upgrade(database)
+        async with database.reading() as db:
+            assert await (await db.connection()).run_sync(head) == NEWEST_REVISION
+        monkeypatch.setattr(migrating, "migrate", called)
+        await upgrade(database)
+        await database.close()
 
     asyncio.run(run())
 

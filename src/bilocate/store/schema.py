@@ -1,31 +1,35 @@
-"""Bringing a database to this release's schema, and telling whether it is there.
+"""Which schema this release's database has, and bringing one to it (`migrating` does the work)."""
 
-A new migration is written with `python -m bilocate.store.schema "what it does"`, which compares the models
-with a database made by the migrations so far; read it before it is kept.
-"""
-
-import asyncio
-import sys
-import tempfile
-from pathlib import Path
-from typing import Any, Literal
-
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    func,
+    inspect,
+    select,
+)
 
 from bilocate.domain.errors import BilocateError
 from bilocate.store import identity_models, journal_models, models
 from bilocate.store.base import Base
-from bilocate.store.columns import EnumColumn
 from bilocate.store.database import Database
 
 # Naming the modules makes their tables known.
 TABLES = (identity_models, journal_models, models)
 metadata = Base.metadata
+# The last of `migrations/`. A database that has it is not touched; an empty one is made of the models, which is the
+# same (tests/store/test_schema.py). So Alembic is imported only by an upgrade from an older release.
+NEWEST_REVISION = "f3a5c8e1b647"
+# Where Alembic keeps which one a database has.
+VERSIONS = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 # Any number; all controllers of an installation use the same, so that one of them migrates at a time.
 POSTGRESQL_LOCK = 5501987
 
@@ -47,67 +51,36 @@ async def upgrade(database: Database) -> None:
     :raises DatabaseUnavailable: when it can't be reached. A failure leaves the schema as it was.
     :raises SchemaTooNew: a later release has been there.
     """
+    async with database.reading() as db:
+        if await (await db.connection()).run_sync(_is_newest):
+            return
     # Another controller may be at it, and tables may be long.
     patient = database if database.is_sqlite else Database(database.url, patient=True)
     try:
         async with patient.writing() as db:
-            connection = await db.connection()
-            await connection.run_sync(_upgrade)
+            await (await db.connection()).run_sync(_bring_up)
     finally:
         if patient is not database:
             await patient.close()
 
 
-async def differences(database: Database) -> list[Any]:
-    """What differs between the database's schema and the models; nothing, after an upgrade."""
-    async with database.reading() as db:
-        connection = await db.connection()
-        return await connection.run_sync(_compare)
-
-
-def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
-    """How a column's type is written into a migration: without this package's own classes."""
-    if kind == "type" and isinstance(item, EnumColumn):
-        return "sa.String(length=32)"
-    return False
-
-
-def _config(connection: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    return config
-
-
-def _upgrade(connection: Connection) -> None:
+def _bring_up(connection: Connection) -> None:
+    """Within a transaction that is the only one of its kind: SQLite's writers are, and PostgreSQL has a lock."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": POSTGRESQL_LOCK})
-    config = _config(connection)
-    scripts = ScriptDirectory.from_config(config)
-    known = {script.revision for script in scripts.walk_revisions()}
-    for found in MigrationContext.configure(connection).get_current_heads():
-        if found not in known:
-            raise SchemaTooNew(found, str(scripts.get_current_head()))
-    command.upgrade(config, "head")
+        connection.execute(select(func.pg_advisory_xact_lock(POSTGRESQL_LOCK)))
+    if _is_newest(connection):
+        return
+    if inspect(connection).get_table_names():
+        from bilocate.store.migrating import migrate  # a third of a second, for what is seldom
+
+        migrate(connection)
+        return
+    for tables in (metadata, VERSIONS.metadata):
+        tables.create_all(connection)
+    connection.execute(VERSIONS.insert(), {"version_num": NEWEST_REVISION})
 
 
-def _compare(connection: Connection) -> list[Any]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "render_item": render_item})
-    return list(compare_metadata(context, metadata))
-
-
-async def _write_migration(message: str) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        database = Database(f"sqlite+aiosqlite:///{directory}/made.db")
-        await upgrade(database)
-        async with database.writing() as db:
-            connection = await db.connection()
-            await connection.run_sync(
-                lambda sync: command.revision(_config(sync), message=message, autogenerate=True)
-            )
-        await database.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(_write_migration(sys.argv[1]))
+def _is_newest(connection: Connection) -> bool:
+    if not inspect(connection).has_table(VERSIONS.name):
+        return False
+    return list(connection.scalars(select(VERSIONS.c.version_num))) == [NEWEST_REVISION]

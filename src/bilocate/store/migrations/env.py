@@ -1,8 +1,9 @@
-"""Alembic's entry: the connection is given by `store.schema`, never found in a configuration file."""
+"""Alembic's entry: the connection is given by `store.migrating`, never found in a configuration file."""
 
 from alembic import context
 
-from bilocate.store.schema import metadata, render_item
+from bilocate.store.migrating import render_item
+from bilocate.store.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
