@@ -21,6 +21,7 @@ from bilocate.store.journal_models import Operation
 from bilocate.store.models import Group, Volume
 
 OTHER = replace(SETTINGS, controller_name="other")
+SCANNING = replace(QUICK, lease_seconds=60.0, scan_every_seconds=0.02)
 
 
 async def begun_and_dropped(place: Place, verb: str, target_id: str, args: dict[str, Any]) -> str:
@@ -73,6 +74,27 @@ def test_another_controller_takes_over_what_nobody_renews(database_url: str) -> 
 
     short = replace(SETTINGS, timing=replace(QUICK, lease_seconds=0.3, scan_every_seconds=0.02))
     at_a_place(database_url, work, short)
+
+
+def test_a_controller_that_is_ending_takes_over_nothing_and_those_who_stay_do(database_url: str) -> None:
+    async def work(place: Place) -> None:
+        args = {"size_gib": 1, "volume_type": "t", "site": "az1"}
+        volume_id = new_id()
+        operation_id = await begun_and_dropped(place, "create_volume", volume_id, args)
+        ending, staying = (place.successor(replace(OTHER, timing=SCANNING)) for _ in range(2))
+        ending.operations.take_over_no_more()
+        await ending.operations.runner.start()
+        await end_lease(place, operation_id)
+        await asyncio.sleep(0.5)  # many looks at what nobody carries on
+        assert (await place.row(Operation, operation_id)).finished_at is None
+        await staying.operations.runner.start()
+        async with asyncio.timeout(20):
+            while (await place.row(Operation, operation_id)).finished_at is None:
+                await asyncio.sleep(0.02)
+        for other in (ending, staying):
+            await other.close()
+
+    at_a_place(database_url, work)
 
 
 def test_who_has_lost_the_lease_changes_nothing_any_more(snapshots: Snapshots) -> None:
