@@ -37,12 +37,13 @@ form: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-# What holds real processes to times runs one after the other, all else on two cores. FOREIGN wants others' programs, PURE
-# nothing but a CPU: it runs, with the look at types, beside those that are timed and mostly wait, and gives way to them.
+# What holds real processes to times runs one after the other, all else side by side: three at a time on two cores, for
+# tests of real processes mostly wait. FOREIGN wants others' programs, PURE nothing but a CPU: it runs, with the look at
+# types, beside those that are timed, and gives way to them.
 LIVE := tests/real tests/load tests/torture
 FOREIGN := tests/clients tests/keystone
 PURE := tests/domain tests/replication tests/search tests/sim tests/parsers
-APART := $(BIN)/python -m pytest -n 2 --dist loadfile -m "not timed"
+APART := $(BIN)/python -m pytest -n 3 --dist loadfile -m "not timed"
 ALONE := $(BIN)/python -m pytest -m timed $(LIVE)
 BESIDE := nice -n 19 $(BIN)/python -m pytest $(PURE)
 
