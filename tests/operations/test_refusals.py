@@ -1,7 +1,6 @@
 """What the verbs of groups refuse, and what reaches a site before what they tell it: the situations that the
 simulation's operators seldom or never meet (docs/proof.md, "Rare branches")."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,17 +27,6 @@ from bilocate.store.columns import new_id
 from bilocate.store.models import Group, Pair, Session, Volume
 
 SUCCEEDED, FAILED = OperationStatus.SUCCEEDED, OperationStatus.FAILED
-Work = Callable[[Place, str], Awaitable[None]]
-
-
-def in_situation(snapshots: Snapshots, situation: Callable[[Place], Awaitable[None]], work: Work) -> None:
-    async def run() -> None:
-        async with snapshots.place(situation) as place:
-            async with place.database.reading() as db:
-                group_id = (await db.scalars(select(Group.id))).one()
-            await work(place, group_id)
-
-    asyncio.run(run())
 
 
 async def extended(place: Place, group_id: str, size_gib: int = 3) -> OperationStatus:
@@ -70,7 +58,7 @@ def test_a_group_without_pairs_has_nothing_to_act_on(snapshots: Snapshots, verb:
             await place.begin(verb, group_id, {})
         assert await place.told() == before
 
-    in_situation(snapshots, empty_group, work)
+    snapshots.with_group(empty_group, work)
 
 
 def test_only_members_leave_a_group(snapshots: Snapshots) -> None:
@@ -92,7 +80,7 @@ def test_only_members_leave_a_group(snapshots: Snapshots) -> None:
                 await place.operations.perform(verb, group_id, {}, project_id="q", requested_by="t")
         assert await place.told() == before
 
-    in_situation(snapshots, paused_group, work)
+    snapshots.with_group(paused_group, work)
 
 
 def test_members_change_only_while_replication_is_stopped(snapshots: Snapshots) -> None:
@@ -201,15 +189,14 @@ def test_a_push_of_a_growing_group_that_was_overtaken_is_no_failure(snapshots: S
     snapshots.in_step(work)
 
 
-@pytest.mark.parametrize("call", ["PUT volumes", "PUT sessions"])
-def test_a_site_without_room_is_named_in_the_end_of_an_extension(
-    snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch, call: str
+def test_a_site_whose_disk_fails_behind_the_making_of_room_is_named_in_the_end_of_an_extension(
+    snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extend_group, "PATIENCE_SECONDS", 0.2)
 
     async def work(place: Place, group_id: str) -> None:
         az2 = place.world.agents["az2"]
-        az2.refuse[call] = extend_group.NO_ROOM
+        az2.refuse["PUT sessions"] = extend_group.NO_ROOM
         async with place.database.reading() as db:
             members = list(await db.scalars(select(Pair.id).where(Pair.group_id == group_id)))
         operation_id = await place.begin("extend_group", group_id, {"sizes_gib": dict.fromkeys(members, 3)})

@@ -77,9 +77,18 @@ class Snapshots:
 
     def in_step(self, work: Callable[[Place, str], Awaitable[None]], settings: Settings = SETTINGS) -> None:
         """Do the work at a place with a group that replicates; it is told the group's id."""
+        self.with_group(group_in_step, work, settings)
+
+    def with_group(
+        self,
+        situation: Situation,
+        work: Callable[[Place, str], Awaitable[None]],
+        settings: Settings = SETTINGS,
+    ) -> None:
+        """The same in a situation that has one group."""
 
         async def run() -> None:
-            async with self.place(group_in_step, settings) as place:
+            async with self.place(situation, settings) as place:
                 async with place.database.reading() as db:
                     group_id = (await db.scalars(select(Group.id))).one()
                 await work(place, group_id)

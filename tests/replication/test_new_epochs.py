@@ -8,6 +8,7 @@ from tests.replication.scene import EXTENT, SECTORS_PER_EXTENT, Scene, in_step
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import SESSION, A, B
 
+from bilocate.domain.geometry import CHUNK_BYTES
 from bilocate.replication.records import Role, VolumeRecord
 from bilocate.replication.wanted import CannotPromote, NotPossibleNow
 
@@ -67,7 +68,7 @@ def test_DEMOTE_a_primary_that_is_put_as_a_secondary_has_its_intents_as_dirty_ch
     for record, extents in zip(_records(scene, A), before, strict=True):
         assert record.served_boot_id == ""
         assert not record.intents
-        assert {chunk * 65536 // EXTENT for chunk in record.dirty} == extents
+        assert {chunk * CHUNK_BYTES // EXTENT for chunk in record.dirty} == extents
 
 
 @pytest.mark.parametrize("by", TAKEN_BY)
@@ -96,7 +97,7 @@ def test_DEMOTE_what_a_promoted_copy_may_lack_is_in_its_dirty_map() -> None:
     assert all(before)
     assert _put(scene, B, Role.PRIMARY, "the session") is None
     for record, extents in zip(_records(scene, B), before, strict=True):
-        assert {chunk * 65536 // EXTENT for chunk in record.dirty} == extents
+        assert {chunk * CHUNK_BYTES // EXTENT for chunk in record.dirty} == extents
 
 
 @pytest.mark.parametrize("by", TAKEN_BY)

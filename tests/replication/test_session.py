@@ -209,7 +209,10 @@ def test_LATE_a_call_of_an_epoch_that_was_not_put_here_yet_is_answered_so(site: 
 
 def test_EPOCH_a_hello_says_who_the_primary_is_and_which_life_of_its_process() -> None:
     scene = in_step()
-    hellos = [agent.sessions[SESSION].session.half.hello for agent in (scene.a, scene.b)]  # type: ignore[union-attr]
+    primary, secondary = (agent.sessions[SESSION].session for agent in (scene.a, scene.b))
+    assert primary.half is not None
+    assert secondary.half is not None
+    hellos = [primary.half.hello, secondary.half.hello]
     assert [hello.site for hello in hellos] == [A, A]
-    assert [hello.instance for hello in hellos] == [scene.a.sessions[SESSION].session.instance, ""]
-    assert hellos[0].instance != scene.b.sessions[SESSION].session.instance
+    assert [hello.instance for hello in hellos] == [primary.instance, ""]
+    assert primary.instance != secondary.instance
