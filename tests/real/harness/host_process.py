@@ -22,9 +22,18 @@ from typing import Any
 
 from tests.real.harness.events import Kind, pack
 from tests.real.harness.host_volume import HostVolume
-from tests.real.harness.record import BLOCK_BYTES, SLOTS, VOLUMES, NotARecord, Place, decode, encode, place_of
+from tests.real.harness.record import (
+    BLOCK_BYTES,
+    DEPTH,
+    SLOTS,
+    VOLUMES,
+    NotARecord,
+    Place,
+    decode,
+    encode,
+    place_of,
+)
 
-DEPTH = 16
 FLUSH_SECONDS = 0.25
 REPORT_SECONDS = 0.1
 AFTER_ERROR_SECONDS = 0.005

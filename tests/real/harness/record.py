@@ -13,6 +13,8 @@ MIB = 1024 * 1024
 BLOCK_BYTES = 4096
 EXTENT_BYTES = 4 * MIB
 VOLUMES = 2
+# So many are under way at once, on all volumes together.
+DEPTH = 16
 
 # A phase touches four extents of each volume, a quarter of each: 4 MiB in each volume, written over and over.
 EXTENTS_PER_PHASE = 4
