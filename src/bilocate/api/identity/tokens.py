@@ -6,12 +6,40 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bilocate.store.columns import utc_now
 from bilocate.store.database import Database
 from bilocate.store.identity_models import Domain, Project, Role, RoleAssignment, Token, User
+
+# What every call asks is built once: building a statement takes longer than its answer.
+_VALID_TOKEN = (
+    select(Token, User, Domain)
+    .join(User, User.id == Token.user_id)
+    .join(Domain, Domain.id == User.domain_id)
+    .where(
+        Token.secret_hash == bindparam("secret_hash"),
+        Token.revoked_at.is_(None),
+        Token.expires_at > bindparam("now"),
+        User.enabled,
+        Domain.enabled,
+    )
+)
+_ENABLED_PROJECT = (
+    select(Project, Domain)
+    .join(Domain, Domain.id == Project.domain_id)
+    .where(Project.enabled, Domain.enabled)
+)
+_PROJECT_OF_TOKEN = _ENABLED_PROJECT.where(Project.id == bindparam("project_id"))
+_ROLES = (
+    select(Role)
+    .join(RoleAssignment, RoleAssignment.role_id == Role.id)
+    .where(RoleAssignment.user_id == bindparam("user_id"))
+    .order_by(Role.name)
+)
+_ROLES_IN_PROJECT = _ROLES.where(RoleAssignment.project_id == bindparam("project_id"))
+_ROLES_IN_DOMAIN = _ROLES.where(RoleAssignment.domain_id == bindparam("domain_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +109,14 @@ async def find_token(database: Database, secret: str) -> TokenView | None:
 
 
 async def _view(db: AsyncSession, secret_hash: str) -> TokenView | None:
-    found = (
-        await db.execute(
-            select(Token, User, Domain)
-            .join(User, User.id == Token.user_id)
-            .join(Domain, Domain.id == User.domain_id)
-            .where(
-                Token.secret_hash == secret_hash,
-                Token.revoked_at.is_(None),
-                Token.expires_at > utc_now(),
-                User.enabled,
-                Domain.enabled,
-            )
-        )
-    ).one_or_none()
+    asked = {"secret_hash": secret_hash, "now": utc_now()}
+    found = (await db.execute(_VALID_TOKEN, asked)).one_or_none()
     if found is None:
         return None
     token, user, user_domain = found
     project = project_domain = domain = None
     if token.project_id is not None:
-        both = await find_project(db, Project.id == token.project_id)
+        both = (await db.execute(_PROJECT_OF_TOKEN, {"project_id": token.project_id})).one_or_none()
         if both is None:
             return None
         project, project_domain = both
@@ -116,23 +132,19 @@ async def _view(db: AsyncSession, secret_hash: str) -> TokenView | None:
 
 async def find_project(db: AsyncSession, *conditions: object) -> tuple[Project, Domain] | None:
     """The enabled project that fits, with its domain, which is enabled too."""
-    statement = select(Project, Domain).join(Domain, Domain.id == Project.domain_id)
-    statement = statement.where(Project.enabled, Domain.enabled, *conditions)  # type: ignore[arg-type]
-    found = (await db.execute(statement)).one_or_none()
+    found = (await db.execute(_ENABLED_PROJECT.where(*conditions))).one_or_none()  # type: ignore[arg-type]
     return None if found is None else (found[0], found[1])
 
 
 async def roles_of(db: AsyncSession, user_id: str, scope: Scope) -> list[Role]:
     """A user's roles where a token is for; none for an unscoped one."""
-    if scope.project is None and scope.domain is None:
-        return []
-    statement = select(Role).join(RoleAssignment, RoleAssignment.role_id == Role.id)
-    statement = statement.where(RoleAssignment.user_id == user_id).order_by(Role.name)
     if scope.project is not None:
-        statement = statement.where(RoleAssignment.project_id == scope.project.id)
+        found = await db.scalars(_ROLES_IN_PROJECT, {"user_id": user_id, "project_id": scope.project.id})
     elif scope.domain is not None:
-        statement = statement.where(RoleAssignment.domain_id == scope.domain.id)
-    return list((await db.scalars(statement)).all())
+        found = await db.scalars(_ROLES_IN_DOMAIN, {"user_id": user_id, "domain_id": scope.domain.id})
+    else:
+        return []
+    return list(found.all())
 
 
 async def projects_of(db: AsyncSession, user_id: str) -> list[Project]:
