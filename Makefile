@@ -42,7 +42,7 @@ form: $(VENV)/.installed-dev
 # types, beside those that are timed, and gives way to them.
 LIVE := tests/real tests/load tests/torture
 FOREIGN := tests/clients tests/keystone
-PURE := tests/domain tests/replication tests/search tests/sim tests/parsers
+PURE := tests/domain tests/replication tests/search tests/sim tests/parsers tests/operations
 APART := $(BIN)/python -m pytest -n 3 --dist loadfile -m "not timed"
 ALONE := $(BIN)/python -m pytest -m timed $(LIVE)
 BESIDE := nice -n 19 $(BIN)/python -m pytest $(PURE)
