@@ -130,9 +130,9 @@ async def _view(db: AsyncSession, secret_hash: str) -> TokenView | None:
     return TokenView(token, user, user_domain, project, project_domain, domain, tuple(roles))
 
 
-async def find_project(db: AsyncSession, *conditions: object) -> tuple[Project, Domain] | None:
+async def find_project(db: AsyncSession, condition: ColumnElement[bool]) -> tuple[Project, Domain] | None:
     """The enabled project that fits, with its domain, which is enabled too."""
-    found = (await db.execute(_ENABLED_PROJECT.where(*conditions))).one_or_none()  # type: ignore[arg-type]
+    found = (await db.execute(_ENABLED_PROJECT.where(condition))).one_or_none()
     return None if found is None else (found[0], found[1])
 
 
