@@ -273,9 +273,10 @@ class Director(Observers):
 
     def after(self, event: Event) -> None:
         """Something has happened."""
-        if event.kind is not Kind.HOST and event.kind is not Kind.DISK:
-            name = plain(event.name) if event.kind is Kind.CALL else event.name
-            self._happened(f"{event.kind.name} {name}", event.site)
+        kind = event.kind
+        if kind is not Kind.HOST and kind is not Kind.DISK and not self.over:
+            name = plain(event.name) if kind is Kind.CALL else event.name
+            self._happened(f"{kind._name_} {name}", event.site)
 
     def served(self, site: str, volumes: Sequence[int]) -> None:
         self._happened("served", site)

@@ -313,6 +313,12 @@ class Agent:
             return None
         return ports.session.told(self.now)
 
+    def in_step(self, session_id: str) -> bool:
+        """The `in_step` of what is told; asked so often that the rest would cost too much."""
+        ports = self.sessions.get(session_id)
+        half = ports.session.half if ports is not None and ports.session.wanted is not None else None
+        return half is not None and half.in_step
+
     # --- hosts ---
 
     def connect(self, volume_id: str, attachment: str, closed: Callable[[str], None]) -> Connection | None:

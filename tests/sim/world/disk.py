@@ -166,8 +166,10 @@ class Disk:
         """
         self._writes = number = self._writes + 1
         cache, unflushed, changed, first = self.cache, self._unflushed, self.changed, offset // SECTOR
+        data, content = bytes(data), ZERO
         for index in indexes:
-            content = bytes(data[index * SECTOR : (index + 1) * SECTOR]) if data else ZERO
+            if data:
+                content = data[index * SECTOR : (index + 1) * SECTOR]
             sector = first + index
             versions = unflushed.get(sector)
             if versions is None and cache.get(sector, ZERO) == content:

@@ -19,7 +19,7 @@ from bilocate.replication.frames import (
 from bilocate.replication.ports import TRANSIENT_BYTES_MAX
 
 NAMES = {kind.value: kind.name for kind in Kind}
-SPOILT = b"\xee" * TRANSIENT_BYTES_MAX
+SPOILT = memoryview(b"\xee" * TRANSIENT_BYTES_MAX)
 
 
 class LinkOwner(Protocol):
@@ -61,7 +61,9 @@ class End:
             self.wire.reset(self.peer)  # nobody listens here any more
             return
         more = self.incoming.take_ready(burst, Raw) if (burst := self.wire.burst()) else []
-        buffers = [bytearray(raw), *(bytearray(each.raw) for each in more if isinstance(each, Raw))]
+        buffers = [bytearray(raw)]
+        if more:
+            buffers += [bytearray(each.raw) for each in more if isinstance(each, Raw)]
         self.owner.on_frames(self, [_arrival(buffer) for buffer in buffers])
         for buffer in buffers:
             spoil = len(buffer) - HEADER.size

@@ -24,6 +24,9 @@ class Kind(Enum):
     FAULT = "fault"
     STEP = "step"  # a step of a controller's event loop
 
+    # Every event is looked up by its kind; the hash that Enum brings is a call of Python's.
+    __hash__ = object.__hash__
+
 
 class Event:
     """Something that is going to happen. `site` is where; for a frame, where it arrives."""

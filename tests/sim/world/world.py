@@ -151,4 +151,4 @@ class World:
 
     def in_step(self, session_id: str = SESSION) -> bool:
         """Whether the primary's site says that the session is in step."""
-        return bool(self.told(self.arbiter.rows[session_id].primary, session_id).get("in_step"))
+        return self.agents[self.arbiter.rows[session_id].primary].in_step(session_id)
