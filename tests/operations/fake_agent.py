@@ -429,7 +429,7 @@ class FakeAgent:
             "quiesced": half.quiesced,
             "holds_hello": half.holds_hello,
             "refusal": half.refusal,
-            "row": None if row is None else {"epoch": row.epoch, "state": row.state.value},
+            "row": row and {"epoch": row.epoch, "state": row.state.value, "version": row.version},
             "permit": half.permit,
             "link": {"up": half.in_step, "since": 0, "error": None},
             "unanswered": {"writes": 0, "bytes": 0},

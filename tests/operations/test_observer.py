@@ -70,6 +70,21 @@ def test_the_truth_of_a_group_whose_site_has_died(snapshots: Snapshots) -> None:
     snapshots.in_step(work)
 
 
+def test_what_the_row_says_is_not_shown_later_because_a_report_is_older(snapshots: Snapshots) -> None:
+    async def work(place: Place, group_id: str) -> None:
+        place.world.agents["az2"].up = False
+        await place.world.converge()
+        await place.operations.observer.freshen(["az1", "az2"], 0.0)
+        seen = (await place.operations.observe([group_id], 1.0))[group_id]
+        assert seen.replication is Replication.INACTIVE
+        place.world.agents["az2"].up = True
+        await place.world.converge()
+        seen = (await place.operations.observe([group_id], 1.0))[group_id]
+        assert (seen.replication, seen.fault) == (Replication.ACTIVE, FaultLevel.NONE)
+
+    snapshots.in_step(work)
+
+
 def test_a_failover_that_lost_data_does_not_look_like_one_that_lost_none(snapshots: Snapshots) -> None:
     async def work(place: Place, group_id: str) -> None:
         await place.do("stop", group_id)

@@ -75,7 +75,8 @@ def _observe(context: Context, session: Session, members: int, failed_over: bool
 
 
 async def _refresh(context: Context, sessions: Iterable[Session], seconds: float | None) -> None:
-    """Ask a site anew whose last report is older than the session: it would be taken for silence."""
+    """Ask a site anew whose last report is older than the session or its row: it would be taken for silence, or for
+    what was true before."""
     stale = {
         site
         for session in sessions
@@ -91,7 +92,13 @@ def _is_behind(report: SiteReport, session: Session) -> bool:
     found = report.session(session.id)
     if found is None:
         return True
-    return (int(found.get("epoch", 0)), int(found.get("revision", 0))) < (session.epoch, session.revision)
+    if (int(found.get("epoch", 0)), int(found.get("revision", 0))) < (session.epoch, session.revision):
+        return True
+    # The primary's agent changes the row by its own calls, the last one when it is in step: who looks then must not
+    # be shown what was before. It is behind, too, when another's change has not reached it yet; then it is asked
+    # each time, and answers.
+    row = found.get("row")
+    return isinstance(row, dict) and int(row.get("version", 0)) < session.version
 
 
 def half_report(report: SiteReport, session_id: str) -> HalfReport | None:

@@ -11,6 +11,7 @@ from blake3 import blake3
 from tests.site.disks.driver import DiskDriver
 
 from bilocate.domain.geometry import CHUNK_BYTES
+from bilocate.replication.ports import ChunkContent
 
 SIZE = 8 * 1024 * 1024
 MIB = 1024 * 1024
@@ -181,6 +182,19 @@ def test_closing_leaves_what_is_under_way_its_answer(driver: DiskDriver) -> None
     assert driver.flush() == errno.ESHUTDOWN
     driver.wait_until(lambda: len(answers) == (2 if written is None else 1))
     assert [answer for answer in [written, *answers] if answer is not None] == [0, 0]
+
+
+def test_closing_leaves_a_chunk_that_is_to_be_read_its_content(driver: DiskDriver) -> None:
+    """Its descriptor must not be closed before: the number would be another file's."""
+    data = random.Random(5).randbytes(CHUNK_BYTES)
+    assert driver.write(CHUNK_BYTES, data) == 0
+    answers: list[tuple[int, list[ChunkContent]]] = []
+    driver.disk.read_chunks([1], SIZE, lambda *answer: answers.append(answer))
+    driver.disk.close()
+    driver.wait_until(lambda: bool(answers))
+    [(code, contents)] = answers
+    assert code == 0
+    assert [bytes(content.data or b"") for content in contents] == [data]
 
 
 def test_random_writes_and_zeros_agree_with_a_bytearray(driver: DiskDriver) -> None:

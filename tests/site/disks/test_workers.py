@@ -2,8 +2,10 @@
 
 import asyncio
 import threading
+from itertools import pairwise
 
 from bilocate.site.disks import Workers
+from bilocate.site.disks.workers import IN_ONE_TURN
 
 
 def test_answers_come_on_the_loop_and_all_of_them() -> None:
@@ -70,5 +72,38 @@ def test_a_taker_that_raises_keeps_nobody_from_an_answer() -> None:
         assert len(told) == 1
         workers.close()
         workers.join()
+
+    asyncio.run(main())
+
+
+def test_work_on_the_loop_is_done_in_order_and_lets_others_in_between() -> None:
+    async def main() -> None:
+        workers = Workers(threads=1)
+        done: list[int] = []
+        turns: list[int] = []
+
+        def look() -> None:
+            turns.append(len(done))
+            if len(done) < 3 * IN_ONE_TURN + 2:
+                asyncio.get_running_loop().call_soon(look)
+
+        def fail() -> None:
+            done.append(-1)
+            workers.in_turn(lambda: done.append(-2))
+            raise ZeroDivisionError
+
+        failures: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: failures.append(told["message"]))
+        for number in range(3 * IN_ONE_TURN):
+            workers.in_turn(lambda number=number: done.append(number))  # type: ignore[misc]
+        workers.in_turn(fail)
+        assert not done, "never from inside the call"
+        look()
+        while len(done) < 3 * IN_ONE_TURN + 2:
+            await asyncio.sleep(0)
+        assert done == [*range(3 * IN_ONE_TURN), -1, -2]
+        assert len(failures) == 1
+        assert max(after - before for before, after in pairwise(turns)) <= IN_ONE_TURN
+        workers.close()
 
     asyncio.run(main())

@@ -17,6 +17,12 @@ def zero_digest(length: int) -> bytes:
     return blake3(bytes(length)).digest()
 
 
+def hashed(chunk: int, data: Buffer) -> ChunkContent:
+    """A chunk that was read."""
+    digest = blake3(data).digest()
+    return ChunkContent(chunk, digest, None if digest == zero_digest(len(data)) else data)
+
+
 def read_and_hash(
     chunks: Sequence[int],
     size_bytes: int,
@@ -37,8 +43,7 @@ def read_and_hash(
             data = read(offset, length)
             if isinstance(data, int):
                 return data, []
-            digest = blake3(data).digest()
-            contents.append(ChunkContent(chunk, digest, None if digest == zero_digest(length) else data))
+            contents.append(hashed(chunk, data))
     except OSError as error:
         return error.errno or errno.EIO, []
     return 0, contents

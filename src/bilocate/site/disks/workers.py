@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# Of works done on the loop: each may take some tens of microseconds, so hosts wait for half a millisecond at most.
+IN_ONE_TURN = 16
+
 # (what to do in a thread, who gets its result on the event loop)
 _Job = tuple[Callable[[], Any], Callable[[Any], None]]
 
@@ -28,6 +31,7 @@ class Workers:
         self._answers: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._waking = False
         self._under_way = 0  # counted on the loop only
+        self._turns: deque[Callable[[], None]] = deque()
 
     def run(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """Call `work` in a thread, then `done` with its result on the event loop.
@@ -40,6 +44,26 @@ class Workers:
             self._threads.append(thread)
             thread.start()
         self._jobs.put((work, done))
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        """Call `work` on the event loop, never from inside this call: what is short and does not sleep.
+
+        Few in one turn of the loop, of all disks together, so that hosts wait for few.
+        """
+        self._turns.append(work)
+        if len(self._turns) == 1:
+            self._loop.call_soon(self._take_turns)
+
+    def _take_turns(self) -> None:
+        turns = self._turns
+        for _ in range(min(len(turns), IN_ONE_TURN)):
+            try:
+                turns[0]()
+            except Exception as error:
+                self._loop.call_exception_handler({"message": "a disk's work failed", "exception": error})
+            turns.popleft()  # behind the call: what it adds is not the first, which would schedule us twice
+        if turns:
+            self._loop.call_soon(self._take_turns)
 
     def close(self) -> None:
         """End the threads behind the work that was given; answers that nobody waits for are dropped."""
