@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from functools import partial
 from itertools import pairwise
 
 from bilocate.site.disks import Workers
@@ -95,7 +96,7 @@ def test_work_on_the_loop_is_done_in_order_and_lets_others_in_between() -> None:
         failures: list[str] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, told: failures.append(told["message"]))
         for number in range(3 * IN_ONE_TURN):
-            workers.in_turn(lambda number=number: done.append(number))  # type: ignore[misc]
+            workers.in_turn(partial(done.append, number))
         workers.in_turn(fail)
         assert not done, "never from inside the call"
         look()
