@@ -223,7 +223,7 @@ class DescriptorDisk(Disk):
             )
 
         def read_alone() -> None:
-            """A chunk in memory costs a fifth less here: threads that come and go at once fight for the interpreter."""
+            """A chunk in memory costs a seventh less here: threads that come and go fight for the interpreter."""
             data = self.read_now(offset, chunk_length(chunk, size_bytes))
             if data is None or isinstance(data, int):
                 self._hop(work, lambda result: done(*result))
