@@ -1,4 +1,4 @@
-"""Reading and hashing chunks for a resync. Runs in a thread; holes are not read."""
+"""Reading and hashing chunks for a resync. Holes are not read. In a thread, but for a lone chunk that is in memory."""
 
 import errno
 from collections.abc import Callable, Sequence
