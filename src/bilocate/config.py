@@ -203,6 +203,9 @@ class SiteTimeouts:
     arbiter_timeout_seconds: float = 2.0  # of one call; then the row is unknown
     arbiter_retry_seconds: float = 0.5  # between calls that were not answered
     quiesce_timeout_seconds: float = 30.0  # hosts are held as long in a switchover, at most
+    # While hosts' requests come one by one, the next is awaited awake for so long (`site/busy_poll.py`); 0: never. Let
+    # it be longer than a write takes on a fast link, at most.
+    busy_poll_seconds: float = 0.0002
     resync_retry_seconds: float = 1.0  # after a resync or a pull that failed; doubles up to half a minute
 
 

@@ -15,6 +15,7 @@ from bilocate.replication.limits import Limits
 from bilocate.replication.session import Session
 from bilocate.site.adoption import Adoptable
 from bilocate.site.arbiter_client import ArbiterClient, ArbiterSettings
+from bilocate.site.busy_poll import BusyPoll
 from bilocate.site.control import AgentFacts, Control
 from bilocate.site.control_server import ControlServer, bind
 from bilocate.site.disks import Workers
@@ -82,11 +83,11 @@ class Agent:
             config.controller_ca_file,
         )
         ending.push_async_callback(arbiter.aclose)
-        sessions = Sessions(
-            config.site, volumes, self._runners(ledger, arbiter, volumes), ledger.stats, workers
-        )
+        busy_poll = BusyPoll(config.timeouts.busy_poll_seconds)
+        runners = self._runners(ledger, arbiter, volumes, busy_poll)
+        sessions = Sessions(config.site, volumes, runners, ledger.stats, workers)
         ending.callback(sessions.close)
-        nbd = NbdServer(volumes, _nbd_limits(config))
+        nbd = NbdServer(volumes, _nbd_limits(config), busy_poll)
         ending.push_async_callback(nbd.stop)
 
         await volumes.restore(state)
@@ -132,14 +133,14 @@ class Agent:
             await nbd.listen_unix(Path(config.nbd.unix_socket))
 
     def _runners(
-        self, ledger: Ledger, arbiter: ArbiterClient, volumes: Volumes
+        self, ledger: Ledger, arbiter: ArbiterClient, volumes: Volumes, busy_poll: BusyPoll
     ) -> Callable[[str], SessionRunner]:
         site, facts = self._config.site, self.facts
 
         def make(session_id: str) -> SessionRunner:
             ports = SessionPorts(session_id, site, ledger, arbiter, volumes)
             session = Session(session_id, site, facts.instance, facts.boot_id, ports, self._limits)
-            return SessionRunner(session, ports, self._dialer)
+            return SessionRunner(session, ports, self._dialer, busy_poll)
 
         return make
 

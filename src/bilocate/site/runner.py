@@ -26,6 +26,7 @@ from bilocate.replication.wanted import (
     OlderWanted,
     Wanted,
 )
+from bilocate.site.busy_poll import BusyPoll
 from bilocate.site.errors import Busy, SessionFailed
 from bilocate.site.link import Link, LinkEvents
 from bilocate.site.peer import MakeDialer, Peer
@@ -49,12 +50,15 @@ _TICK_SECONDS_MIN = 0.001
 class SessionRunner:
     """One session of this site: `Answers` of its ports, owner of its links, carrier of its hosts' requests."""
 
-    def __init__(self, session: Session, ports: SessionPorts, make_dialer: MakeDialer) -> None:
+    def __init__(
+        self, session: Session, ports: SessionPorts, make_dialer: MakeDialer, busy_poll: BusyPoll
+    ) -> None:
         self.session = session
         self.ports = ports
         ports.answers = self
         self.failed = False
         self.handing_over = False  # hosts' requests wait, whatever the session says
+        self._busy_poll = busy_poll
         self._peer = Peer(session.session_id, make_dialer, self._connected)
         self._loop = asyncio.get_running_loop()
         self._inside = False  # in an event: what is decided meanwhile is carried out at its end
@@ -250,6 +254,7 @@ class SessionRunner:
 
     def on_frames(self, link: Link, frames: Sequence[Arrival]) -> None:
         """LinkEvents: a batch."""
+        self._busy_poll.came(len(frames), frames[0].length)
         self._catch_up()
         if link is not self.ports.link or self.failed or self._closed:
             return

@@ -11,7 +11,8 @@ from tests.site.agent.world import MIB, Controller, Site, session_body, until
 from bilocate.demo.nbd_client import NbdClient, NbdGone
 from bilocate.domain.arbiter import Call, RowState
 from bilocate.domain.geometry import CHUNK_BYTES
-from bilocate.replication.frames import Arrival
+from bilocate.replication.frames import Arrival, Frame, Kind
+from bilocate.site.busy_poll import BusyPoll
 from bilocate.site.link import Link
 from bilocate.site.runner import SessionRunner
 
@@ -58,6 +59,26 @@ async def test_a_write_is_answered_when_both_sites_have_it(
     await host.close()
 
 
+async def test_a_write_is_awaited_awake_at_both_sites(
+    az1: Site, az2: Site, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (host,) = await pair_up(az1, az2, controller)
+    told: dict[int, list[int]] = {}  # of each agent's: the lengths of what came alone
+
+    def came(poll: BusyPoll, count: int, length: int) -> None:
+        if count == 1:
+            told.setdefault(id(poll), []).append(length)
+
+    monkeypatch.setattr(BusyPoll, "came", came)
+    await host.write(0, bytes(4096))
+    await until(lambda: len(told) == 2)
+    primary, secondary = sorted(told.values(), key=len, reverse=True)
+    assert 4096 in secondary, "the frame of a write"
+    assert 4096 in primary, "a host's request"
+    assert len(primary) > 1, "its confirmation"
+    await host.close()
+
+
 async def test_TRIP_what_is_due_by_time_goes_before_a_frame_or_a_request(
     az1: Site, az2: Site, controller: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,7 +101,7 @@ async def test_TRIP_what_is_due_by_time_goes_before_a_frame_or_a_request(
         return lambda *_: order.append(name)
 
     for name, happens in (
-        ("on_frames", lambda: runner.on_frames(link, [])),
+        ("on_frames", lambda: runner.on_frames(link, [Frame(Kind.PING)])),
         ("submit_all", lambda: runner.submit_all([])),
         ("undisturbed", lambda: runner.undisturbed(0, 0, 1)),
     ):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from bilocate.site.busy_poll import BusyPoll
 from bilocate.site.nbd.allocator import keep_freed_memory
 from bilocate.site.nbd.limits import Limits
 from bilocate.site.nbd.negotiation import Negotiation
@@ -23,8 +24,11 @@ _BACKLOG = 1024
 class NbdServer:
     """Serves what `source` finds. Used on the event loop only."""
 
-    def __init__(self, source: ExportSource, limits: Limits | None = None) -> None:
+    def __init__(
+        self, source: ExportSource, limits: Limits | None = None, busy_poll: BusyPoll | None = None
+    ) -> None:
         keep_freed_memory()
+        self.busy_poll = busy_poll or BusyPoll(0.0)
         self.source = source
         self.limits = limits or Limits()
         self.room = ReceivingRoom(self.limits.receiving_bytes_max, self.limits.receiving_seconds_max)

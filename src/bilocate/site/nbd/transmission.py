@@ -51,6 +51,7 @@ class Transmission(asyncio.BufferedProtocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._limits = server.limits
+        self._poll = server.busy_poll
         self._transport = transport
         self._target = chosen.target
         self._allocation = chosen.allocation
@@ -191,6 +192,7 @@ class Transmission(asyncio.BufferedProtocol):
             requests = self._batch.copy()
             self._batch.clear()
             self._in_flight += len(requests)
+            self._poll.came(len(requests), requests[0].length)
             self._target.submit_all(requests)
 
     def _keep(self, start: int, end: int) -> None:
