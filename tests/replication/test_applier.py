@@ -180,3 +180,10 @@ def test_STICKY_a_write_that_fails_later_is_told_with_its_errno_and_not_confirme
     assert side.failures == [(1, errno.EIO)]
     assert side.confirmed() == []
     assert not side.applier.all_applied(1)
+
+
+@pytest.mark.parametrize(("kind", "patient"), [(Kind.WRITE, False), (Kind.ZERO, False), (Kind.COPY, True)])
+def test_only_intents_that_no_host_waits_for_are_committed_with_patience(kind: Kind, patient: bool) -> None:
+    side = Side()
+    side.take(1, EXTENT_BYTES, kind=kind)
+    assert side.ports.patient == [patient]

@@ -12,6 +12,7 @@ NOTHING_YET = {
     "arrival": 0,
     "blockers": 0,
     "confirmed": False,
+    "copied": False,
     "errno": 0,
     "flags": 0,
     "followers": None,

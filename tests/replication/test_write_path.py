@@ -28,6 +28,7 @@ class Ports:
         self.at_disk: list[Request] = []
         self.sent: list[tuple[int, ...]] = []
         self.payloads: list[bytes] = []
+        self.patient: list[bool] = []  # of each commit
 
     def write(self, request: Request) -> int | None:
         self.at_disk.append(request)
@@ -43,8 +44,9 @@ class Ports:
         for header, payload in zip(frames[::2], frames[1::2], strict=True):
             self.send(header, payload)
 
-    def commit(self, changes: object, token: int) -> None:
+    def commit(self, changes: object, token: int, patient: bool = False) -> None:
         """Durable when the test says so."""
+        self.patient.append(patient)
 
 
 class Path:

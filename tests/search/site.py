@@ -85,7 +85,7 @@ class Ports:
     def read_chunks(self, volume: int, chunks: Sequence[int], token: int) -> None:
         self.reads.append((volume, tuple(chunks), token))
 
-    def commit(self, changes: Sequence[Change], token: int) -> None:
+    def commit(self, changes: Sequence[Change], token: int, patient: bool = False) -> None:
         self._site.commits.append((tuple(changes), token))
 
     def ask_arbiter(self, call_id: int, call: Call, epoch: int, version: int) -> None:

@@ -105,6 +105,7 @@ class Applier:
         request.keep_allocated = bool(frame.flags & KEEP_ALLOCATED)
         request.volume = frame.volume
         request.seq = frame.seq
+        request.copied = frame.kind is Kind.COPY
         return request
 
     def _begin(self, request: Request) -> None:

@@ -46,7 +46,7 @@ class IntentWaits:
         change = marks.add_intents(extents, token)
         if change is not None:
             self._waiting[token] = [request]
-            self._ports.commit([change], token)
+            self._ports.commit([change], token, request.copied)
             return
         # All are on their way already: behind the last of them, for commits become durable in order.
         last = max(marks.committing[extent] for extent in extents if extent in marks.committing)

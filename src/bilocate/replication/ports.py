@@ -60,8 +60,10 @@ class Ports(Protocol):
         Chunks past the end of the volume never occur; a short last chunk has its own length.
         """
 
-    def commit(self, changes: Sequence[Change], token: int) -> None:
+    def commit(self, changes: Sequence[Change], token: int, patient: bool = False) -> None:
         """Make the changes durable together, behind all earlier ones. → `on_committed(token)`.
+
+        `patient`: it may wait a few milliseconds for others to come along, unless one that is not comes first.
 
         There is no failure: a ledger that cannot commit ends the process (the protocol's "crash").
         """

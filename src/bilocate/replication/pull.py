@@ -77,6 +77,7 @@ class Puller:
         # The payload may be a view into the receive buffer, and the disk may take its time.
         request = Request(op, frame.offset, frame.length, _nothing, data=bytes(frame.payload))
         request.volume = frame.volume
+        request.copied = True
         self.pulled_bytes += frame.length
         errno = self._ports.write(request)
         if errno is None:

@@ -26,6 +26,7 @@ class Request:
         "blockers",
         "confirmed",
         "cookie",
+        "copied",
         "data",
         "done",
         "errno",
@@ -66,6 +67,7 @@ class Request:
         self.arrival = 0  # place among the requests of its session, 0 for one that no host sent
         self.seq = 0  # position on the link, 0 before it is sent
         self.local = False  # written here
+        self.copied = False  # a chunk of a resync or pull: no host waits for it
         self.confirmed = False  # the secondary has it, on the present connection
         self.errno = 0  # of the local write
         self.blockers = 0  # overlapping earlier requests that are not answered yet

@@ -71,6 +71,7 @@ class Agent:
         await asyncio.to_thread(config.state_dir.mkdir, 0o700, parents=True, exist_ok=True)
         ledger, state = Ledger.open(config.state_dir / LEDGER_FILE, boot_id=self.facts.boot_id)
         ending.push_async_callback(asyncio.to_thread, ledger.close)
+        ending.callback(ledger.end)
         workers = Workers()
         ending.callback(workers.close)
         volumes = Volumes(_volume_settings(config), ledger, workers, fresh=state.fresh is not None)

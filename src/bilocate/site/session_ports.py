@@ -26,6 +26,9 @@ from bilocate.site.volumes import Volumes
 
 _WRITE = Op.WRITE
 
+# A disk is told to begin writing out once in so much of a resync, so that the flush at its end has little left to do.
+WRITE_OUT_BYTES = 8 * 1024 * 1024
+
 
 class Answers(Protocol):
     """The session's events, with time and aftermath added."""
@@ -65,6 +68,7 @@ class SessionPorts:
         self._arbiter = arbiter
         self._registry = volumes
         self._disks: list[Disk] = []
+        self._copied_bytes = 0  # since a disk was last told to begin writing out
         self._hosts_kept = True
         self._asking: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger(__name__).bind(session=session_id)
@@ -110,9 +114,18 @@ class SessionPorts:
             if errno is None:
                 done = partial(self.answers.local_done, request)
                 errno = disk.write(request.offset, request.data, done)
+            if request.copied:
+                self._copied(disk, request.length)
             return errno
         done = partial(self.answers.local_done, request)
         return disk.zero(request.offset, request.length, request.keep_allocated, done)
+
+    def _copied(self, disk: Disk, length: int) -> None:
+        """So much of a resync was given to a disk: not all of it must wait in memory for the flush at the end."""
+        self._copied_bytes += length
+        if self._copied_bytes >= WRITE_OUT_BYTES:
+            self._copied_bytes = 0
+            disk.begin_write_out()
 
     def read(self, request: Request) -> int | None:
         disk = self._disks[request.volume]
@@ -153,8 +166,8 @@ class SessionPorts:
 
     # --- ledger and arbiter ---
 
-    def commit(self, changes: Sequence[Change], token: int) -> None:
-        self._ledger.commit(changes, partial(self.answers.committed, token))
+    def commit(self, changes: Sequence[Change], token: int, patient: bool = False) -> None:
+        self._ledger.commit(changes, partial(self.answers.committed, token), patient)
 
     def ask_arbiter(self, call_id: int, call: Call, epoch: int, version: int) -> None:
         task = asyncio.get_running_loop().create_task(

@@ -111,7 +111,7 @@ class SitePorts:
 
         self._later(self._delays.chunks(), Kind.CHUNKS, "CHUNKS", done, (volume, wanted[0], len(wanted)))
 
-    def commit(self, changes: Sequence[Change], token: int) -> None:
+    def commit(self, changes: Sequence[Change], token: int, patient: bool = False) -> None:
         self._effect("commit", token)
 
         def committed() -> None:

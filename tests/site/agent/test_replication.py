@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from tests.site.agent.world import MIB, Controller, Site, session_body, until
@@ -13,18 +14,25 @@ from bilocate.domain.arbiter import Call, RowState
 from bilocate.domain.geometry import CHUNK_BYTES
 from bilocate.replication.frames import Arrival, Frame, Kind
 from bilocate.site.busy_poll import BusyPoll
+from bilocate.site.disks.faulty import FaultyDisk
 from bilocate.site.link import Link
 from bilocate.site.runner import SessionRunner
+from bilocate.site.session_ports import WRITE_OUT_BYTES
 
 pytestmark = pytest.mark.anyio
 
 
-async def put_both(az1: Site, az2: Site, primary: str, epoch: int, volumes: int = 1) -> None:
+async def put_both(
+    az1: Site, az2: Site, primary: str, epoch: int, volumes: int = 1, size_bytes: int = 8 * MIB
+) -> None:
     sites = {az1: tuple(f"p{n}" for n in range(volumes)), az2: tuple(f"s{n}" for n in range(volumes))}
     for site, peer in ((az2, az1), (az1, az2)):
         role = "primary" if site.config.site == primary else "secondary"
         if site.agent is not None:
-            await site.put_session("ses", session_body(peer, role, sites[site], epoch))
+            body = session_body(peer, role, sites[site], epoch)
+            for member in body["members"]:
+                member["size_bytes"] = size_bytes
+            await site.put_session("ses", body)
 
 
 async def pair_up(az1: Site, az2: Site, controller: Controller, volumes: int = 1) -> list[NbdClient]:
@@ -128,6 +136,27 @@ async def test_what_was_there_before_the_pair_is_copied(az1: Site, az2: Site, co
     assert az2.bytes_at("s0", 0, 15) == b"still connected"
     await other.close()
     await host.close()
+
+
+async def test_what_a_resync_writes_is_written_out_meanwhile(
+    az1: Site, az2: Site, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_out: list[str] = []
+    monkeypatch.setattr(FaultyDisk, "begin_write_out", lambda disk: written_out.append(disk.name))
+    size = 3 * WRITE_OUT_BYTES
+    await az1.put_volume("p0", ("at-p0",), size_bytes=size)
+    await az2.put_volume("s0", ("at-s0",), size_bytes=size)
+    host = await az1.connect("at-p0")
+    for offset in range(0, size, MIB):
+        await host.write(offset, os.urandom(MIB))
+    assert written_out == []
+    controller.make_row("ses")
+    await put_both(az1, az2, "az1", 1, size_bytes=size)
+    await az1.until_session("ses", lambda told: told["in_step"])
+    assert [Path(name).name for name in written_out] == ["s0"] * 3
+    for offset in range(0, size, MIB):
+        await host.write(offset, os.urandom(MIB))
+    assert len(written_out) == 3, "what hosts write"
 
 
 async def test_writes_at_depth_to_several_volumes(az1: Site, az2: Site, controller: Controller) -> None:

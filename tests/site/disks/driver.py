@@ -51,6 +51,12 @@ class DiskDriver:
     def flush(self) -> int:
         return int(self._ask(self.disk.flush))
 
+    def begin_write_out(self) -> None:
+        async def begin() -> None:
+            self.disk.begin_write_out()
+
+        self.loop.run_until_complete(begin())
+
     def block_status(self, offset: int, length: int) -> tuple[int, list[Allocation]]:
         result: tuple[int, list[Allocation]] = self._ask(
             lambda done: self.disk.block_status(offset, length, done)

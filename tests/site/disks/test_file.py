@@ -244,3 +244,48 @@ def test_a_full_file_system_answers_enospc_and_goes_on(ext2_directory: Path) -> 
         assert driver.read(0, full * MIB) == b"x" * full * MIB
         assert driver.write(0, b"y" * MIB) == 0
         assert driver.flush() == 0
+
+
+@pytest.fixture
+def written_out(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The descriptors that the kernel was asked to write out, as if on a file system with a medium."""
+    asked: list[int] = []
+    begin = syscalls.begin_write_out
+
+    def asking(fd: int) -> int:
+        asked.append(fd)
+        return begin(fd)
+
+    monkeypatch.setattr(syscalls, "begin_write_out", asking)
+    monkeypatch.setattr(syscalls, "is_in_memory", lambda fd: False)
+    return asked
+
+
+def test_writing_out_is_begun_once_at_a_time_and_breaks_no_flush(path: Path, written_out: list[int]) -> None:
+    with driving(lambda workers: open_disk(path, workers)) as driver:
+        driver.write(0, b"x" * MIB)
+        for _ in range(5):
+            driver.disk.begin_write_out()  # the loop does not turn meanwhile
+        assert driver.flush() == 0
+        assert len(written_out) == 1
+        driver.begin_write_out()
+        assert driver.flush() == 0
+        assert len(written_out) == 2
+    assert path.read_bytes()[:MIB] == b"x" * MIB
+
+
+def test_what_is_in_memory_is_not_written_out(
+    path: Path, written_out: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syscalls, "is_in_memory", lambda fd: True)
+    with driving(lambda workers: open_disk(path, workers)) as driver:
+        driver.begin_write_out()
+        assert driver.flush() == 0
+    assert written_out == []
+
+
+def test_the_kernel_takes_the_call(path: Path) -> None:
+    fd = os.open(path, os.O_RDWR)
+    assert syscalls.begin_write_out(fd) == 0
+    os.close(fd)
+    assert syscalls.begin_write_out(fd) == errno.EBADF

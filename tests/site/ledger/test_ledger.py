@@ -152,6 +152,52 @@ async def test_an_empty_commit_is_told_behind_earlier_ones(tmp_path: Path) -> No
     ledger.close()
 
 
+async def test_patient_commits_share_a_transaction(tmp_path: Path) -> None:
+    ledger, _ = Ledger.open(tmp_path / "ledger.db")
+    told: list[int] = []
+    for number in range(50):
+        ledger.commit([put_volume(f"v{number}")], lambda number=number: told.append(number), patient=True)  # type: ignore[misc]
+        await asyncio.sleep(0)
+    await until(lambda: len(told) == 50)
+    assert told == list(range(50))
+    assert ledger.stats.commits == 50
+    assert ledger.stats.transactions < 5
+    ledger.close()
+
+
+async def test_a_patient_commit_goes_with_the_first_that_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bilocate.site.ledger.ledger.PATIENCE_SECONDS", 3600)
+    ledger, _ = Ledger.open(tmp_path / "ledger.db")
+    told: list[str] = []
+    ledger.commit([put_volume("v")], lambda: told.append("patient"), patient=True)
+    await asyncio.sleep(0.05)
+    assert told == []
+    ledger.commit([put_volume("w")], lambda: told.append("at once"))
+    await until(lambda: len(told) == 2)
+    assert told == ["patient", "at once"]
+    assert ledger.stats.transactions == 1
+    ledger.close()
+
+
+@pytest.mark.parametrize("in_a_thread", [False, True])
+async def test_close_commits_what_is_patient(
+    in_a_thread: bool, tmp_path: Path, reopen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bilocate.site.ledger.ledger.PATIENCE_SECONDS", 3600)
+    ledger, _ = Ledger.open(tmp_path / "ledger.db")
+    ledger.commit([put_volume("v")], lambda: None, patient=True)
+    if in_a_thread:
+        ledger.end()
+        with pytest.raises(LedgerClosed):
+            ledger.commit([put_volume("w")], lambda: None, patient=True)
+        await asyncio.to_thread(ledger.close)
+    else:
+        ledger.close()
+    assert set((await asyncio.to_thread(reopen, tmp_path / "ledger.db")).volumes) == {"v"}
+
+
 async def test_close_commits_what_is_queued(tmp_path: Path) -> None:
     ledger, _ = Ledger.open(tmp_path / "ledger.db")
     told: list[int] = []

@@ -63,6 +63,11 @@ class Disk(ABC):
         """
 
     @abstractmethod
+    def begin_write_out(self) -> None:
+        """Begin to bring to the medium what was written, so that a later `flush` has less to do. Promises nothing, and
+        nobody is told of its end or of an error: that is the flush's."""
+
+    @abstractmethod
     def when_written(self, then: Callable[[], None]) -> None:
         """Call `then` once no write and no zeroing is under way; at once if none is. For who keeps new ones away."""
 

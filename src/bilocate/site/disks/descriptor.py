@@ -55,6 +55,7 @@ class DescriptorDisk(Disk):
         self._slow_at = -SLOW_HOLD_SECONDS  # when a write was slow last
         self._nowait = True  # until the file system says that it cannot
         self._in_memory = syscalls.is_in_memory(fd)  # tmpfs refuses RWF_NOWAIT, and has nothing to wait for
+        self._beginning_write_out = False  # one at a time: it waits where the medium has much to do
         self._flushing = False
         self._flush_next: list[ErrnoDone] = []  # those that came while a flush was under way
         self._flush_errno = 0
@@ -173,6 +174,15 @@ class DescriptorDisk(Disk):
         else:
             fd = self._fd
             self._hop(lambda: syscalls.sync_data(fd), finished)
+
+    def begin_write_out(self) -> None:
+        if not (self._closed or self._in_memory or self._beginning_write_out):
+            self._beginning_write_out = True
+            fd = self._fd
+            self._hop(lambda: syscalls.begin_write_out(fd), self._began_write_out)
+
+    def _began_write_out(self, code: int) -> None:
+        self._beginning_write_out = False
 
     def when_written(self, then: Callable[[], None]) -> None:
         if self._writes_in_threads:

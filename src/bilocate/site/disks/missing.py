@@ -27,6 +27,9 @@ class MissingDisk(Disk):
     def flush(self, done: ErrnoDone) -> None:
         asyncio.get_running_loop().call_soon(done, errno.EIO)
 
+    def begin_write_out(self) -> None:
+        """There is nothing to write."""
+
     def when_written(self, then: Callable[[], None]) -> None:
         then()
 

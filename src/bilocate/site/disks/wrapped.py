@@ -29,6 +29,9 @@ class WrappedDisk(Disk):
     def flush(self, done: ErrnoDone) -> None:
         self._disk.flush(done)
 
+    def begin_write_out(self) -> None:
+        self._disk.begin_write_out()
+
     def when_written(self, then: Callable[[], None]) -> None:
         self._disk.when_written(then)
 

@@ -23,6 +23,11 @@ from bilocate.site.ledger.writer import Writer
 log = structlog.get_logger(__name__)
 
 Done = Callable[[], None]
+_Entry = tuple[Sequence[Change], Done]
+
+# How long a commit that may wait does. A resync asks for one for each new extent, every 0.2 ms: each transaction costs
+# the CPU the same, and the interpreter is handed to and fro a dozen times for it.
+PATIENCE_SECONDS = 0.004
 
 # When the log is moved into the database. It bounds how long a start after a crash takes: some 50 ms go into
 # the check of 2 MiB.
@@ -58,7 +63,9 @@ class Ledger:
         self._loop = loop
         self._on_fatal = on_fatal
         self._writer = Writer(files.db, files.tally)
-        self._queue: SimpleQueue[tuple[Sequence[Change], Done] | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Entry] | None] = SimpleQueue()
+        self._patient: list[_Entry] = []  # not queued yet
+        self._patience: asyncio.TimerHandle | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
@@ -85,25 +92,44 @@ class Ledger:
         files, state = open_files(Path(path), read_boot_id() if boot_id is None else boot_id)
         return cls(files, loop, on_fatal), state
 
-    def commit(self, changes: Sequence[Change], done: Done) -> None:
+    def commit(self, changes: Sequence[Change], done: Done, patient: bool = False) -> None:
         """Make the changes durable together, behind all earlier ones; then `done` runs on the event loop.
 
-        The changes must not be altered afterwards. No failure is told: the process ends instead.
+        The changes must not be altered afterwards. No failure is told: the process ends instead. A `patient` one waits
+        up to `PATIENCE_SECONDS` for others, and goes with the first that is not.
 
         :raises LedgerClosed: after `close`.
         """
         if self._closed:
             raise LedgerClosed(self._files.path)
-        self._queue.put((changes, done))
+        self._patient.append((changes, done))
+        if not patient:
+            self._queue_all()
+        elif self._patience is None:
+            self._patience = self._loop.call_later(PATIENCE_SECONDS, self._queue_all)
+
+    def _queue_all(self) -> None:
+        """Give the thread what there is, in the order in which it came."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._patient:
+            self._queue.put(self._patient)
+            self._patient = []
+
+    def end(self) -> None:
+        """Take no more. What was given is still committed."""
+        if not self._closed:
+            self._closed = True
+            self._queue_all()
+            self._queue.put(None)
 
     def close(self) -> None:
-        """Commit what is queued, then close the files; blocks for that long.
+        """Commit what was given, then close the files; blocks for that long. May be called in a thread after `end`.
 
         The last `done` callbacks run when the event loop turns next.
         """
-        if not self._closed:
-            self._closed = True
-            self._queue.put(None)
+        self.end()
         self._thread.join()
 
     # --- the thread ---
@@ -128,7 +154,7 @@ class Ledger:
         with contextlib.suppress(Empty):
             while True:
                 entries.append(self._queue.get_nowait())
-        commits = [entry for entry in entries if entry is not None]
+        commits = [commit for entry in entries if entry is not None for commit in entry]
         changes = [change for some, _ in commits for change in some]
         if changes:
             began = time.perf_counter()
