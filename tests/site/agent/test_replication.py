@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tests.site.agent.world import MIB, Controller, Site, session_body, until
+from tests.site.agent.world import MIB, WAIT_SECONDS, Controller, Site, session_body, until
 
 from bilocate.demo.nbd_client import NbdClient, NbdGone
 from bilocate.domain.arbiter import Call, RowState
@@ -78,12 +78,11 @@ async def test_a_write_is_awaited_awake_at_both_sites(
             told.setdefault(id(poll), []).append(length)
 
     monkeypatch.setattr(BusyPoll, "came", came)
-    await host.write(0, bytes(4096))
-    await until(lambda: len(told) == 2)
-    primary, secondary = sorted(told.values(), key=len, reverse=True)
-    assert 4096 in secondary, "the frame of a write"
-    assert 4096 in primary, "a host's request"
-    assert len(primary) > 1, "its confirmation"
+    async with asyncio.timeout(WAIT_SECONDS):
+        # A frame may come together with a heartbeat, which makes two.
+        while sum(4096 in lengths for lengths in told.values()) < 2:
+            await host.write(0, bytes(4096))
+    assert any(0 in lengths for lengths in told.values()), "a confirmation"
     await host.close()
 
 

@@ -152,7 +152,10 @@ async def test_an_empty_commit_is_told_behind_earlier_ones(tmp_path: Path) -> No
     ledger.close()
 
 
-async def test_patient_commits_share_a_transaction(tmp_path: Path) -> None:
+async def test_patient_commits_share_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "bilocate.site.ledger.ledger.PATIENCE_SECONDS", 0.2
+    )  # longer than a busy machine dozes
     ledger, _ = Ledger.open(tmp_path / "ledger.db")
     told: list[int] = []
     for number in range(50):
