@@ -97,7 +97,9 @@ class KeystoneServer:
         self._manage("fernet_setup", *user)
         self._manage("credential_setup", *user)
         self._manage(
-            "bootstrap", "--bootstrap-password", self.password, "--bootstrap-region-id", "RegionOne",
+            "bootstrap",
+            f"--bootstrap-password={self.password}",  # in one word: it may begin with a dash
+            "--bootstrap-region-id", "RegionOne",
             "--bootstrap-public-url", self.url, "--bootstrap-internal-url", self.url,
         )  # fmt: skip
 
