@@ -11,6 +11,7 @@ from tests.parsers.values import cut_up, property_test
 from tests.site.nbd import raw
 from tests.site.nbd.memory import MemoryTarget
 
+from bilocate.site.busy_poll import BusyPoll
 from bilocate.site.nbd.handshake import Chosen
 from bilocate.site.nbd.limits import Limits
 from bilocate.site.nbd.options import MalformedOption, parse_go, parse_meta_context
@@ -63,7 +64,10 @@ def answers(stream: bytes, sizes: list[int], structured: bool) -> tuple[bytes, b
     async def run() -> tuple[bytes, bool, bytes, list[Any]]:
         target, wire = MemoryTarget(SIZE), Wire()
         server = SimpleNamespace(
-            limits=LIMITS, room=ReceivingRoom(ROOM_BYTES, ROOM_SECONDS), lost=lambda each: None
+            limits=LIMITS,
+            room=ReceivingRoom(ROOM_BYTES, ROOM_SECONDS),
+            lost=lambda each: None,
+            busy_poll=BusyPoll(0.0),
         )
         transport = cast(asyncio.Transport, wire)
         connection = Transmission(cast(Any, server), transport, Chosen(target, structured, structured), False)
