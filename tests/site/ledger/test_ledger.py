@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ async def test_patient_commits_share_a_transaction(tmp_path: Path, monkeypatch: 
     ledger, _ = Ledger.open(tmp_path / "ledger.db")
     told: list[int] = []
     for number in range(50):
-        ledger.commit([put_volume(f"v{number}")], lambda number=number: told.append(number), patient=True)  # type: ignore[misc]
+        ledger.commit([put_volume(f"v{number}")], partial(told.append, number), patient=True)
         await asyncio.sleep(0)
     await until(lambda: len(told) == 50)
     assert told == list(range(50))
