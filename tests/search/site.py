@@ -283,7 +283,7 @@ class Site:
 
     def time_passes(self) -> None:
         """Until the next moment that the session waits for."""
-        deadline = self.session.deadline(self.clock)
+        deadline = self.session.deadline()
         assert deadline is not None
         self.clock = max(self.clock, deadline)
         self.session.tick(self.clock)
@@ -291,7 +291,7 @@ class Site:
 
     def waits(self) -> bool:
         """Whether it waits for a time that may come."""
-        deadline = self.session.deadline(self.clock)
+        deadline = self.session.deadline()
         return deadline is not None and deadline - self.clock < NEVER / 2
 
     def submit(self, request: Request) -> None:

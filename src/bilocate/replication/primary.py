@@ -489,7 +489,7 @@ class PrimaryHalf:
                 self.ports.send(header(Kind.PING))
         self._pursue(now)
 
-    def deadline(self, now: float) -> float | None:
+    def deadline(self) -> float | None:
         """When `tick` is to be called at the latest."""
         if self.state is S.RETIRED:
             return None

@@ -54,7 +54,6 @@ class SecondaryHalf:
         self.hello = hello
         self.instance = instance
         self.ports = ports
-        self.limits = limits
         self.marks = marks
         self.next_token = next_token
         self.state = S.SETTLING
@@ -414,7 +413,7 @@ class SecondaryHalf:
         elif self._heartbeat.due(now):
             self.ports.send(header(Kind.PING))
 
-    def deadline(self, now: float) -> float | None:
+    def deadline(self) -> float | None:
         """When `tick` is to be called at the latest."""
         return None if self.link is None else self._heartbeat.deadline
 

@@ -441,9 +441,9 @@ class Session:
         if self.half is not None:
             self.half.tick(now)
 
-    def deadline(self, now: float) -> float | None:
+    def deadline(self) -> float | None:
         """When `tick` is to be called at the latest; None: no need."""
-        return self.half.deadline(now) if self.half is not None else None
+        return self.half.deadline() if self.half is not None else None
 
     def told(self, now: float) -> dict[str, Any]:
         """What the session is, as GET /v1/sessions tells it; the agent adds what it knows of link and hosts."""

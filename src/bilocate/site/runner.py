@@ -113,7 +113,7 @@ class SessionRunner:
                 self._stalled = False
                 for volume in self.volumes:
                     volume.wake()
-            deadline = session.deadline(now) if timed else None
+            deadline = session.deadline() if timed else None
         except Exception as error:
             self._fail(error)
             return

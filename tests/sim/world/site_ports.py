@@ -250,7 +250,7 @@ class SitePorts:
             self._arm()
 
     def _arm(self) -> None:
-        deadline, timer = self.session.deadline(self.agent.now), self._timer
+        deadline, timer = self.session.deadline(), self._timer
         if deadline is None:
             self._left_over = timer is not None  # it rings all the same, as the real agent's does
             return
