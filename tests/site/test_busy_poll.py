@@ -107,14 +107,16 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
 
 def _looks_within(
     seconds: float, poll_seconds: float, looks: Looks, after: Callable[[BusyPoll], None]
-) -> int:
-    async def run() -> int:
-        after(BusyPoll(poll_seconds))
+) -> tuple[int, BusyPoll]:
+    async def run() -> tuple[int, BusyPoll]:
+        poll = BusyPoll(poll_seconds)
+        after(poll)
         await asyncio.sleep(seconds)
-        first = looks.count
+        first, awake = looks.count, poll.awake_seconds()
         await asyncio.sleep(seconds)
         assert looks.count == first, "the loop never sleeps again"
-        return first
+        assert poll.awake_seconds() == awake, "asleep, and counted as awake"
+        return first, poll
 
     return uvloop.run(run())
 
@@ -128,13 +130,31 @@ def test_a_loop_stays_awake_for_so_long_and_sleeps_again(
     looks: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(busy_poll, "AWAY_SECONDS_MAX", 60)  # however busy the machine is
-    assert _looks_within(0.4, 0.2, looks, _two_requests) > 1
+    count, poll = _looks_within(0.4, 0.2, looks, _two_requests)
+    assert count > 1
+    assert poll.awake_seconds() >= 0.2
+    assert poll.rests == 0
 
 
 def test_a_loop_that_does_not_get_the_cpu_back_sleeps_at_once(looks: Looks) -> None:
     looks.seconds = 2 * AWAY_SECONDS_MAX
-    assert _looks_within(0.2, 0.1, looks, _two_requests) == 1
+    count, poll = _looks_within(0.2, 0.1, looks, _two_requests)
+    assert (count, poll.rests) == (1, 1)
+    assert poll.awake_seconds() >= looks.seconds
 
 
 def test_a_loop_sleeps_where_polling_is_off(looks: Looks) -> None:
-    assert _looks_within(0.05, 0.0, looks, _two_requests) == 0
+    count, poll = _looks_within(0.05, 0.0, looks, _two_requests)
+    assert (count, poll.awake_seconds(), poll.rests) == (0, 0, 0)
+
+
+def test_what_it_costs_is_told_while_it_lasts(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(busy_poll, "AWAY_SECONDS_MAX", 60)
+
+    async def run() -> float:
+        poll = BusyPoll(60.0)
+        _two_requests(poll)
+        await asyncio.sleep(0.1)
+        return poll.awake_seconds()
+
+    assert 0.05 <= uvloop.run(run()) < 60

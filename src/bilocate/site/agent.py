@@ -86,7 +86,7 @@ class Agent:
         ending.push_async_callback(arbiter.aclose)
         busy_poll = BusyPoll(config.timeouts.busy_poll_seconds)
         runners = self._runners(ledger, arbiter, volumes, busy_poll)
-        sessions = Sessions(config.site, volumes, runners, ledger.stats, workers)
+        sessions = Sessions(config.site, volumes, runners, ledger.stats, busy_poll, workers)
         ending.callback(sessions.close)
         nbd = NbdServer(volumes, _nbd_limits(config), busy_poll)
         ending.push_async_callback(nbd.stop)

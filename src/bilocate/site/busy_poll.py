@@ -59,11 +59,14 @@ class BusyPoll:
     """Keeps the running loop awake while that is worth it. One for all connections and links of a process."""
 
     def __init__(self, seconds: float) -> None:
+        self.rests = 0  # how often it ended because CPUs were short
         self._enabled = seconds > 0
         self._expectation = Expectation(seconds)
         self._loop = asyncio.get_running_loop()
         self._until = 0.0
         self._awake = False  # `_look` is scheduled
+        self._awake_since = 0.0
+        self._awake_seconds = 0.0  # until the loop slept last
 
     def came(self, count: int, length: int) -> None:
         """As `Expectation.came`."""
@@ -73,7 +76,13 @@ class BusyPoll:
         self._until = self._expectation.came(count, length, now)
         if self._until > now and not self._awake:
             self._awake = True
+            self._awake_since = now
             self._loop.call_soon(self._look)
+
+    def awake_seconds(self) -> float:
+        """For how long the loop has been kept awake until now, with what it did meanwhile."""
+        present = time.monotonic() - self._awake_since if self._awake else 0.0
+        return self._awake_seconds + present
 
     def _look(self) -> None:
         """A loop that has something to call looks at its sockets and does not wait for them."""
@@ -84,4 +93,6 @@ class BusyPoll:
             if self._expectation.gave_way(now - began, now):
                 self._loop.call_soon(self._look)
                 return
+            self.rests += 1
+        self._awake_seconds = self.awake_seconds()
         self._awake = False

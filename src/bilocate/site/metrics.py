@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import Any
 
+from bilocate.site.busy_poll import BusyPoll
 from bilocate.site.figures import LATENCY_BOUNDS, Latencies, SessionFigures
 from bilocate.site.ledger import LedgerStats
 
@@ -31,6 +32,8 @@ _HELP = {
         "counter",
         "How often the ledger's log was moved into its database.",
     ),
+    "bilocate_busy_poll_seconds_total": ("counter", "For how long the agent was awake to look for requests."),
+    "bilocate_busy_poll_rests_total": ("counter", "How often it slept again because CPUs were short."),
     "bilocate_site_info": ("gauge", "Which agent this is; 1."),
 }
 
@@ -69,6 +72,12 @@ def add_ledger(page: Page, stats: LedgerStats) -> None:
     page.add("bilocate_ledger_commits_total", stats.commits)
     page.add("bilocate_ledger_transactions_total", stats.transactions)
     page.add("bilocate_ledger_checkpoints_total", stats.checkpoints)
+
+
+def add_busy_poll(page: Page, poll: BusyPoll) -> None:
+    """What waiting awake has cost in this life of the agent, at most: it worked meanwhile, too."""
+    page.add("bilocate_busy_poll_seconds_total", poll.awake_seconds())
+    page.add("bilocate_busy_poll_rests_total", poll.rests)
 
 
 def add_session(

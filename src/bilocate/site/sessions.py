@@ -12,12 +12,13 @@ from bilocate import __version__
 from bilocate.replication.records import Role, SessionRecord
 from bilocate.replication.wanted import NotPossibleNow, OlderWanted, Wanted
 from bilocate.site.bodies import WantedCopy, WantedVolume
+from bilocate.site.busy_poll import BusyPoll
 from bilocate.site.copies import Copies
 from bilocate.site.disks import Disk, Workers
 from bilocate.site.errors import MalformedBody, UnknownSession, UnknownVolume
 from bilocate.site.ledger import LedgerStats
 from bilocate.site.link import Link, LinkEvents
-from bilocate.site.metrics import NO_SESSION, Page, add_ledger, add_session
+from bilocate.site.metrics import NO_SESSION, Page, add_busy_poll, add_ledger, add_session
 from bilocate.site.runner import SessionRunner
 from bilocate.site.turns import Turns
 from bilocate.site.volume import SiteVolume
@@ -37,12 +38,14 @@ class Sessions:
         volumes: Volumes,
         make_runner: Callable[[str], SessionRunner],
         ledger: LedgerStats,
+        busy_poll: BusyPoll,
         workers: Workers,
     ) -> None:
         self._site = site
         self._volumes = volumes
         self._make_runner = make_runner
         self._ledger = ledger
+        self._busy_poll = busy_poll
         self._runners: dict[str, SessionRunner] = {}
         self._turns = Turns()
         self._copies = Copies(site, volumes, workers, self._put_disk, self._is_secondary)
@@ -180,6 +183,7 @@ class Sessions:
         for session_id, told in sessions.items():
             add_session(page, session_id, told, self._runners[session_id].ports.figures, now)
         add_ledger(page, self._ledger)
+        add_busy_poll(page, self._busy_poll)
         page.add("bilocate_site_info", 1, site=self._site, version=__version__)
         return page.text()
 

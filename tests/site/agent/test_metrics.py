@@ -45,6 +45,18 @@ async def test_the_ledger_tells_what_its_thread_has_done(
     await host.close()
 
 
+async def test_an_agent_tells_for_how_long_it_was_awake(az1: Site, az2: Site, controller: Controller) -> None:
+    (host,) = await pair_up(az1, az2, controller)
+    before = await figures_of(az1)
+    for _ in range(64):
+        await host.write(0, bytes(4096))
+    after = await figures_of(az1)
+    told = "bilocate_busy_poll_seconds_total"
+    assert 0 <= one(before, told) < one(after, told) < 60
+    assert one(after, "bilocate_busy_poll_rests_total") >= 0
+    await host.close()
+
+
 async def test_a_session_tells_its_writes_its_link_and_its_stalls(
     az1: Site, az2: Site, controller: Controller
 ) -> None:
