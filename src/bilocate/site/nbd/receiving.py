@@ -28,6 +28,7 @@ class ReceivingRoom:
     def __init__(self, bytes_max: int, seconds_max: float) -> None:
         self._free_bytes = bytes_max
         self._seconds_max = seconds_max
+        self._loop = asyncio.get_running_loop()
         self._holders: dict[Receiver, tuple[int, float]] = {}  # (bytes, since), oldest first
         self._waiting: deque[tuple[Receiver, int]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -62,16 +63,15 @@ class ReceivingRoom:
 
     def _grant(self, receiver: Receiver, length: int) -> None:
         self._free_bytes -= length
-        self._holders[receiver] = (length, asyncio.get_running_loop().time())
+        self._holders[receiver] = (length, self._loop.time())
 
     def _watch(self) -> None:
         """Look again when the oldest payload may have taken too long."""
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._seconds_max / 4, self._drop_slow)
+        self._timer = self._loop.call_later(self._seconds_max / 4, self._drop_slow)
 
     def _drop_slow(self) -> None:
         self._timer = None
-        latest = asyncio.get_running_loop().time() - self._seconds_max
+        latest = self._loop.time() - self._seconds_max
         if self._waiting:
             for receiver, (_, since) in list(self._holders.items()):
                 if since < latest and receiver.is_receiving():
