@@ -135,6 +135,10 @@ def test_group_create_and_update(api: FakeApi, run: Run) -> None:
         (["stop"], None),
         (["failover"], None),
         (["failover", "--allow-data-loss", "--yes"], {"allow_data_loss": True}),
+        (
+            ["failover", "--allow-data-loss", "--allow-mixed-moments", "--yes"],
+            {"allow_data_loss": True, "allow_mixed_moments": True},
+        ),
         (["reverse"], None),
         (["reverse", "--force"], {"force": True}),
         (["reprotect"], None),
@@ -187,6 +191,9 @@ def test_an_opt_in_that_a_refusal_names_is_told_as_an_option(api: FakeApi, run: 
     api.add_group("shop")
     api.refuse("POST", "/action", 409, 'Hosts are attached: repeat with {"force": true}.')
     assert "(here: --force)" in run("group", "reverse", "shop").stderr
+    api.refuse("POST", "/action", 409, 'Repeat with {"allow_mixed_moments": true} too.')
+    refused = run("group", "failover", "shop", "--allow-data-loss", "--yes")
+    assert "(here: --allow-mixed-moments)" in refused.stderr
 
 
 def test_no_controller_is_exit_code_5(run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from bilocate.domain.arbiter import Ask, Call, Refusal, Row, RowState, decide, worst_of
+from bilocate.domain.arbiter import Ask, Call, Refusal, Row, RowState, decide, state_of_successor
 
 ROW = Row("s", epoch=7, primary="az1", secondary="az2", state=RowState.IN_SYNC, version=20)
 CHANGES = (Call.FAIL_OVER, Call.SWITCH_OVER)
@@ -70,4 +70,4 @@ def test_an_epoch_that_does_not_rise_is_a_defect(call: Call, epoch: int) -> None
 
 
 def test_MEMBERS_a_session_made_of_others_is_as_bad_as_the_worst() -> None:
-    assert [worst_of(list(states)) for states in ([], [S], [S, T], [T, Y, S], [S, S])] == [T, S, T, Y, S]
+    assert [state_of_successor(list(states)) for states in ([], [S], [S, T], [T, Y, S])] == [T, T, T, Y]

@@ -279,6 +279,8 @@ class FakeAgent:
         for volume in (self.volumes[name] for name in names):
             if not volume.consistent or volume.blank or (volume.dirty and not wanted["allow_dirty"]):
                 raise Refused(409, "cannot_promote")
+        if not wanted["allow_dirty"] and not _are_of_one_moment([self.volumes[name] for name in names]):
+            raise Refused(409, "cannot_promote")
 
     def _delete_session(self, session_id: str, epoch: int) -> Json:
         half = self.halves.get(session_id)
@@ -314,6 +316,7 @@ class FakeAgent:
                     "consistent": all(volume.consistent for volume in volumes),
                     "dirty_bytes": sum(volume.dirty for volume in volumes),
                     "blank": any(volume.blank for volume in volumes),
+                    "one_moment": _are_of_one_moment(volumes),
                     "role": "secondary",
                     "behind_seconds": 0.0,
                 }
@@ -453,3 +456,8 @@ class FakeAgent:
             "intent_extents": 0,
             "failed_bytes": volume.failed,
         }
+
+
+def _are_of_one_moment(volumes: list[FakeVolume]) -> bool:
+    generations = {volume.generation for volume in volumes}
+    return len(generations) == 1 and "" not in generations

@@ -3,16 +3,23 @@
 import asyncio
 import time
 from dataclasses import replace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from tests.operations.place import QUICK, SETTINGS, Place, at_a_place
 from tests.operations.trying import Snapshots
 
-from bilocate.domain.errors_operations import AgentUnavailable, SecondaryBehind, SecondaryInconsistent
+from bilocate.domain.errors_operations import (
+    AgentUnavailable,
+    MomentsDiffer,
+    SecondaryBehind,
+    SecondaryInconsistent,
+)
 from bilocate.domain.group_states import GroupStatus
 from bilocate.domain.operation_states import OperationStatus
 from bilocate.operations.verbs import failover, reverse
+from bilocate.operations.verbs._failover_check import require_promotable
 from bilocate.store.models import Group, Session
 
 # Every question to a site is waited for as good as for ever: whoever asks a stopped one does not come back.
@@ -309,7 +316,7 @@ def test_a_forced_failover_is_journalled_with_who_asked_and_how_far_behind(datab
         operation_id = await place.begin("failover", group_id, {"allow_data_loss": True})
         assert await place.end_of(operation_id) is OperationStatus.SUCCEEDED
         operation = await place.operation(operation_id)
-        assert operation.args == {"allow_data_loss": True}
+        assert operation.args == {"allow_data_loss": True, "allow_mixed_moments": False}
         assert operation.requested_by == "tester"
         assert operation.facts["behind"]["bytes"] == 2 * 65536
         assert operation.facts["behind"]["seconds"] >= 0
@@ -318,6 +325,58 @@ def test_a_forced_failover_is_journalled_with_who_asked_and_how_far_behind(datab
         assert session.allow_dirty
 
     at_a_place(database_url, work)
+
+
+def test_MOMENT_pairs_that_joined_since_are_not_failed_over_with_the_others_unless_it_is_said(
+    database_url: str,
+) -> None:
+    async def work(place: Place) -> None:
+        group_id = await place.active_group()
+        assert await place.do("stop", group_id) is OperationStatus.SUCCEEDED
+        assert await place.do("update_group", group_id, add=[await place.pair()]) is OperationStatus.SUCCEEDED
+        place.world.agents["az1"].up = False
+        with pytest.raises(MomentsDiffer, match="allow_mixed_moments"):
+            await place.begin("failover", group_id, {"allow_data_loss": True})
+        assert not place.world.agents["az2"].halves[group_id].holds_hello
+        assert await status_of(place, group_id) is GroupStatus.AVAILABLE
+        with pytest.raises(SecondaryBehind):  # it is no leave to lose writes
+            await place.begin("failover", group_id, {"allow_mixed_moments": True})
+        await fail_over(place, group_id, allow_data_loss=True, allow_mixed_moments=True)
+
+    at_a_place(database_url, work)
+
+
+def test_MOMENT_after_a_sync_all_of_them_are_of_one(snapshots: Snapshots) -> None:
+    async def work(place: Place, group_id: str) -> None:
+        assert await place.do("stop", group_id) is OperationStatus.SUCCEEDED
+        assert await place.do("update_group", group_id, add=[await place.pair()]) is OperationStatus.SUCCEEDED
+        assert await place.do("sync", group_id) is OperationStatus.SUCCEEDED
+        await place.settle()
+        assert await place.do("stop", group_id) is OperationStatus.SUCCEEDED
+        place.world.agents["az1"].up = False
+        await fail_over(place, group_id, allow_data_loss=True)
+
+    snapshots.in_step(work)
+
+
+def test_MOMENT_the_check_has_the_last_word(snapshots: Snapshots) -> None:
+    """A look at the agent says one thing, and the answer of its check another."""
+
+    async def work(place: Place, group_id: str) -> None:
+        assert await place.do("stop", group_id) is OperationStatus.SUCCEEDED
+        az2 = place.world.agents["az2"]
+        volume = az2.volumes[(await place.volumes_of(group_id, "az2"))[0]]
+
+        async def look(*args: Any) -> None:
+            await require_promotable(*args)
+            volume.generation = "another"
+
+        with patch("bilocate.operations.verbs.failover.require_promotable", look):
+            assert await place.do("failover", group_id, allow_data_loss=True) is OperationStatus.FAILED
+        assert await status_of(place, group_id) is GroupStatus.AVAILABLE
+        assert not az2.halves[group_id].holds_hello
+
+    snapshots.in_step(work)
 
 
 def test_an_inconsistent_secondary_is_never_promoted(snapshots: Snapshots) -> None:

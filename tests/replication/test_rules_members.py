@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 from tests.replication.scene import SMALL, Scene, in_step
+from tests.sim.world.history import HostOp
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import SESSION, A, B
 
-from bilocate.domain.arbiter import RowState, worst_of
-from bilocate.replication.wanted import NotPossibleNow, OlderWanted
+from bilocate.domain.arbiter import RowState, state_of_successor
+from bilocate.replication.records import Role
+from bilocate.replication.wanted import CannotPromote, NotPossibleNow, OlderWanted
 
 
 def _paused(scene: Scene) -> None:
@@ -19,10 +21,14 @@ def _paused(scene: Scene) -> None:
 
 
 def test_MEMBERS_a_new_row_is_no_better_than_the_worst_of_the_old() -> None:
-    assert worst_of([RowState.IN_SYNC, RowState.SYNCING, RowState.STALE]) is RowState.SYNCING
-    assert worst_of([RowState.IN_SYNC, RowState.STALE]) is RowState.STALE
-    assert worst_of([RowState.IN_SYNC]) is RowState.IN_SYNC
-    assert worst_of([]) is RowState.STALE
+    assert state_of_successor([RowState.IN_SYNC, RowState.SYNCING, RowState.STALE]) is RowState.SYNCING
+    assert state_of_successor([RowState.IN_SYNC, RowState.STALE]) is RowState.STALE
+    assert state_of_successor([]) is RowState.STALE
+
+
+def test_MOMENT_a_session_made_of_others_is_never_in_sync_without_a_resync_of_its_own() -> None:
+    assert state_of_successor([RowState.IN_SYNC]) is RowState.STALE
+    assert state_of_successor([RowState.IN_SYNC, RowState.IN_SYNC]) is RowState.STALE
 
 
 def test_MEMBERS_a_pair_leaves_into_a_session_of_its_own_and_hosts_stay_connected() -> None:
@@ -55,6 +61,95 @@ def test_MEMBERS_two_sessions_become_one() -> None:
     scene.until_in_step()
     assert scene.told(A, "single") == {}  # ended, once its volume was taken
     assert all(host.connection is not None for host in scene.hosts)
+
+
+def _apart_and_one_ahead() -> tuple[Scene, HostOp, HostOp]:
+    """A pair has left, w1 was written to its volume, then w2 to the other one, and only that was synced; paused."""
+    scene = in_step([SMALL, SMALL])
+    _paused(scene)
+    scene.world.controller.regroup({SESSION: [0], "single": [1]})
+    scene.run(1.0)
+    w1 = scene.until_answered(scene.hosts[1].write(3))
+    w2 = scene.until_answered(scene.hosts[0].write(3))
+    scene.world.controller.set_paused(SESSION, False)
+    assert scene.world.run_until(
+        lambda: scene.world.in_step(SESSION), 10.0
+    )  # B lacks w1: they are not all equal
+    _paused(scene)
+    return scene, w1, w2
+
+
+def test_MOMENT_volumes_that_joined_since_are_not_failed_over_to_together() -> None:
+    """B would show w2 and not w1, which was answered before w2 was asked for (P3): found by seed 80001760."""
+    scene, w1, w2 = _apart_and_one_ahead()
+    scene.world.controller.regroup({SESSION: [0, 1]})
+    scene.run(1.0)
+    assert (scene.writer(B, 3, volume=0), scene.writer(B, 3, volume=1)) == (w2.number, 0)
+    failover = scene.world.controller.failover(SESSION, allow_data_loss=True)
+    scene.run(1.0)
+    assert "not of one moment" in str(failover.error)
+    assert scene.world.arbiter.rows[SESSION].primary == A
+    scene.world.controller.set_paused(SESSION, False)
+    scene.until_in_step()
+    _paused(scene)
+    failover = scene.world.controller.failover(SESSION, allow_data_loss=True)
+    scene.wait(B, "solo")
+    assert failover.error is None
+    assert scene.writer(B, 3, volume=1) == w1.number
+
+
+def test_MOMENT_each_of_them_alone_is_failed_over_to() -> None:
+    scene, _, _ = _apart_and_one_ahead()
+    for session_id in (SESSION, "single"):
+        found: list[dict[str, object]] = []
+        epoch, attempt = (
+            scene.world.arbiter.rows[session_id].epoch,
+            scene.world.arbiter.next_epoch(),
+        )
+        scene.b.step(session_id, "precheck", epoch, attempt, found.append)  # type: ignore[arg-type]
+        scene.run(0.5)
+        assert found[0]["one_moment"] is True
+
+
+def test_MOMENT_what_never_was_in_step_is_of_none() -> None:
+    """Whatever its volumes hold, from before they were a pair: it is no moment of this production's."""
+    scene = Scene([SMALL, SMALL])
+    scene.hold(Kind.FRAME, A, "WELCOME")
+    scene.wait(A, "solo")
+    assert all(each["consistent"] and not each["generation"] for each in scene.told(B)["volumes"])
+    failover = scene.world.controller.failover(SESSION, allow_data_loss=True)
+    scene.run(1.0)
+    assert "not of one moment" in str(failover.error)
+
+
+def test_MOMENT_volumes_that_left_and_came_back_are_of_one_still() -> None:
+    scene = in_step([SMALL, SMALL])
+    _paused(scene)
+    scene.until_answered(scene.hosts[1].write(3))
+    scene.world.controller.regroup({SESSION: [0], "single": [1]})
+    scene.run(1.0)
+    scene.world.controller.regroup({SESSION: [0, 1]})
+    scene.run(1.0)
+    failover = scene.world.controller.failover(SESSION, allow_data_loss=True)
+    scene.wait(B, "solo")
+    assert failover.error is None
+
+
+def test_MOMENT_a_secondary_of_several_moments_refuses_a_promotion_that_allows_for_no_loss() -> None:
+    scene, _, _ = _apart_and_one_ahead()
+    scene.world.controller.regroup({SESSION: [0, 1]})
+    scene.run(1.0)
+    scene.world.controller.reconciling = False
+    wanted = scene.world.controller.wanted(SESSION, B)
+    promoted = replace(wanted, epoch=scene.world.arbiter.next_epoch(), role=Role.PRIMARY, peer_site=A)
+    answers: list[object] = []
+    scene.b.put_session(SESSION, promoted, answers.append)
+    scene.run(0.5)
+    assert isinstance(answers[0], CannotPromote)
+    assert "not known to be of one moment" in str(answers[0])
+    scene.b.put_session(SESSION, replace(promoted, allow_dirty=True), answers.append)
+    scene.run(0.5)
+    assert answers[1] is None
 
 
 def test_MEMBERS_a_session_whose_volumes_were_taken_stays_stopped_after_a_restart() -> None:

@@ -55,6 +55,7 @@ class Operation:
         if self.kind == "switchover":
             return True
         right = found["epoch"] == self.row.epoch and found["consistent"] and not found["blank"]
+        right = right and found["one_moment"]
         return right and (self.kind == "forced" or not found["dirty_bytes"])
 
     def decide(self, row: Row) -> Row | None:

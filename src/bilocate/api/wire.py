@@ -57,7 +57,10 @@ UNOBSERVED = Observed(Replication.INACTIVE, FaultLevel.NONE)
 GROUP_ACTIONS: Mapping[str, tuple[str, frozenset[str]]] = {
     "os-sync-replication-consistency-group": ("sync", frozenset({"trust_primary"})),
     "os-stop-replication-consistency-group": ("stop", frozenset()),
-    "os-failover-replication-consistency-group": ("failover", frozenset({"allow_data_loss"})),
+    "os-failover-replication-consistency-group": (
+        "failover",
+        frozenset({"allow_data_loss", "allow_mixed_moments"}),
+    ),
     "os-reverse-replication-consistency-group": ("reverse", frozenset({"force"})),
     "os-reprotect-replication-consistency-group": ("reprotect", frozenset({"allow_data_loss"})),
 }

@@ -31,6 +31,7 @@ from bilocate.cli.waiting import (
 NameArgument = Annotated[str, typer.Argument(metavar="GROUP", help="Id or name.")]
 OPT_INS = {
     "allow_data_loss": "--allow-data-loss",
+    "allow_mixed_moments": "--allow-mixed-moments",
     "trust_primary": "--trust-primary",
     '"force"': "--force",
 }
@@ -80,6 +81,13 @@ def failover(
             "--allow-data-loss", help="Also when the secondary may lack writes that hosts were answered."
         ),
     ] = False,
+    allow_mixed_moments: Annotated[
+        bool,
+        typer.Option(
+            "--allow-mixed-moments",
+            help="Also when its volumes are of different moments, because pairs joined since it was last in step.",
+        ),
+    ] = False,
     yes: YesOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = DEFAULT_TIMEOUT_SECONDS,
@@ -92,14 +100,17 @@ def failover(
     of it: make sure that they are off first.
     """
     if allow_data_loss and not yes:
+        mixed = ", and its volumes may be of different moments" if allow_mixed_moments else ""
         typer.confirm(
-            f"Fail {group} over although the other site may lack writes that hosts were answered?",
+            f"Fail {group} over although the other site may lack writes that hosts were answered{mixed}?",
             abort=True,
             err=True,
         )
+    asked = {"allow_data_loss": allow_data_loss, "allow_mixed_moments": allow_mixed_moments}
+    opt_ins = {word: True for word, said in asked.items() if said}
     with connected(state_dir) as client:
         found = find_group(client, group)
-        _act(client, found["id"], "failover", {"allow_data_loss": True} if allow_data_loss else None)
+        _act(client, found["id"], "failover", opt_ins or None)
         _finish(client, found, "failover", judge_failed_over, wait, timeout, as_json)
     output.say(
         "Connect hosts at the other site: bilocate volume connect VOLUME. When the failed site is back: "

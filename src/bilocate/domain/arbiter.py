@@ -113,9 +113,11 @@ def _change_primary(row: Row, ask: Ask) -> Row | Refusal:
 _BADNESS = {RowState.IN_SYNC: 0, RowState.STALE: 1, RowState.SYNCING: 2}
 
 
-def worst_of(states: list[RowState]) -> RowState:
-    """The state of a session made of others (MEMBERS): no better than the worst of them.
+def state_of_successor(states: list[RowState]) -> RowState:
+    """The state of a session made of others (MEMBERS): no better than the worst of them, and never in sync.
 
-    An empty list is `STALE`: a group without pairs has nothing that could be in step.
+    MOMENT: so it is in step again only by the end of a resync, which gives all its volumes a generation that no other
+    has. Of sessions that were in sync each could go on by itself without one, and nothing would tell the moments of
+    their volumes apart. A group without pairs has nothing that could be in step anyway.
     """
-    return max(states, key=_BADNESS.__getitem__, default=RowState.STALE)
+    return max([RowState.STALE, *states], key=_BADNESS.__getitem__)

@@ -242,6 +242,17 @@ class SecondaryInconsistent(Conflict):
         )
 
 
+class MomentsDiffer(Conflict):
+    """The secondary's volumes are each consistent, and not together (MOMENT)."""
+
+    def __init__(self, group_id: str, secondary: str) -> None:
+        super().__init__(
+            f"the copies of group {group_id} in {secondary} are not known to be of one moment: pairs have joined it "
+            "since it was last in step, or it never was. Bring the production site back and sync, or repeat with "
+            '{"allow_mixed_moments": true} too: then each volume is as it once was, but not all of them together'
+        )
+
+
 class ProductionAlive(Conflict):
     """The primary won the race for the arbiter's row: it is alive and serves its hosts."""
 

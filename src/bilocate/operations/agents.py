@@ -36,6 +36,7 @@ class Precheck:
     consistent: bool
     dirty_bytes: int
     blank: bool
+    one_moment: bool
     behind_seconds: float | None
 
 
@@ -138,6 +139,7 @@ class AgentClient:
             consistent=_expect(site, found, "consistent", bool),
             dirty_bytes=_expect(site, found, "dirty_bytes", int),
             blank=_expect(site, found, "blank", bool),
+            one_moment=_expect(site, found, "one_moment", bool),
             behind_seconds=float(behind) if isinstance(behind, int | float) else None,
         )
 

@@ -15,18 +15,21 @@ from bilocate.osc.consistency_group import GroupCommand
 Judge = Callable[[Group], Outcome]
 
 
+def _option(word: str) -> str:
+    return f"--{word.replace('_', '-')}"
+
+
 class Action(GroupCommand):
-    """A verb of the API: `verb`, at most one opt-in, and when it is done."""
+    """A verb of the API: `verb`, its opt-ins, and when it is done."""
 
     verb: ClassVar[str]
-    opt_in: ClassVar[tuple[str, str] | None] = None  # the API's word, and what it means
+    opt_ins: ClassVar[dict[str, str]] = {}  # the API's word for each, and what it means
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The options."""
         parser = super().get_parser(prog_name)
-        if self.opt_in is not None:
-            word, meaning = self.opt_in
-            parser.add_argument(f"--{word.replace('_', '-')}", action="store_true", help=meaning)
+        for word, meaning in self.opt_ins.items():
+            parser.add_argument(_option(word), action="store_true", help=meaning)
         add_wait_options(parser)
         return parser
 
@@ -34,9 +37,9 @@ class Action(GroupCommand):
         """Start it, and wait for its end where that is asked for."""
         client = client_of(self)
         group = client.find_group(asked.group)
-        insists = self.opt_in is not None and getattr(asked, self.opt_in[0])
+        insisted = {word: True for word in self.opt_ins if getattr(asked, word)}
         try:
-            client.act(group.id, self.verb, {self.opt_in[0]: True} if self.opt_in and insists else None)
+            client.act(group.id, self.verb, insisted or None)
         except Conflict as error:
             raise self._with_option(error) from error
         if asked.wait:
@@ -44,9 +47,10 @@ class Action(GroupCommand):
 
     def _with_option(self, error: Conflict) -> Exception:
         """A refusal that names an opt-in of the API also names the option that sends it."""
-        if self.opt_in is None or self.opt_in[0] not in str(error):
+        named = [_option(word) for word in self.opt_ins if word in str(error)]
+        if not named:
             return error
-        return exceptions.CommandError(f"{error} (here: --{self.opt_in[0].replace('_', '-')})")  # type: ignore[no-any-return, unused-ignore]
+        return exceptions.CommandError(f"{error} (here: {', '.join(named)})")  # type: ignore[no-any-return, unused-ignore]
 
     @abstractmethod
     def judge(self, before: Group) -> Judge:
@@ -57,10 +61,10 @@ class SyncGroup(Action):
     """Start replication: copy what differs, then send every write to both sites"""
 
     verb = "sync"
-    opt_in = (
-        "trust_primary",
-        "Take the data of production for the truth although its ledger was lost; overwrites the other site",
-    )
+    opt_ins: ClassVar[dict[str, str]] = {
+        "trust_primary": "Take the data of production for the truth although its ledger was lost; overwrites the other "
+        "site"
+    }
 
     def judge(self, before: Group) -> Judge:
         """Both sites hold the same."""
@@ -81,11 +85,12 @@ class FailoverGroup(Action):
     """Serve from the other availability zone, now; needs nothing of the one that failed"""
 
     verb = "failover"
-    opt_in = (
-        "allow_data_loss",
-        "Fail over although the other site may lack writes that hosts were answered. "
+    opt_ins: ClassVar[dict[str, str]] = {
+        "allow_data_loss": "Fail over although the other site may lack writes that hosts were answered. "
         "Make sure first that no host can reach the old production site",
-    )
+        "allow_mixed_moments": "Fail over although its volumes are of different moments, because pairs joined since it "
+        "was last in step",
+    }
 
     def judge(self, before: Group) -> Judge:
         """The other site serves."""
@@ -96,7 +101,7 @@ class ReverseGroup(Action):
     """Swap the roles of the two availability zones in an orderly way; nothing is copied"""
 
     verb = "reverse"
-    opt_in = ("force", "Disconnect attached hosts after their writes have drained")
+    opt_ins: ClassVar[dict[str, str]] = {"force": "Disconnect attached hosts after their writes have drained"}
 
     def judge(self, before: Group) -> Judge:
         """The other site is production, and both are in step."""
@@ -107,7 +112,9 @@ class ReprotectGroup(Action):
     """Take the site that was failed over from in again; only what differs is copied"""
 
     verb = "reprotect"
-    opt_in = ("allow_data_loss", "Overwrite what the old production site alone holds after a forced failover")
+    opt_ins: ClassVar[dict[str, str]] = {
+        "allow_data_loss": "Overwrite what the old production site alone holds after a forced failover"
+    }
 
     def judge(self, before: Group) -> Judge:
         """Both sites hold the same."""

@@ -15,7 +15,7 @@ from bilocate.domain.geometry import EXTENT_BYTES
 from bilocate.replication.commits import Commits
 from bilocate.replication.frames import Arrival, Hello
 from bilocate.replication.limits import Limits
-from bilocate.replication.marks import Marks
+from bilocate.replication.marks import Marks, of_one_moment
 from bilocate.replication.ports import ChunkContent, Ports
 from bilocate.replication.primary import PrimaryHalf
 from bilocate.replication.records import Change, DropSession, PutSession, Role, SessionRecord
@@ -150,6 +150,13 @@ class Session:
                 was_secondary = each.record.generation != "" and not each.record.served_boot_id
                 promotion = was_secondary or isinstance(self.half, SecondaryHalf)
                 self._require_promotable(each, promotion, wanted.allow_dirty)
+        copies = [each for each in marks if not each.record.blank]
+        promoted = isinstance(self.half, SecondaryHalf) and wanted.role is Role.PRIMARY
+        if promoted and copies and not wanted.allow_dirty and not of_one_moment(copies):
+            raise CannotPromote(
+                f"session {self.session_id} at {self.site} can't be served: its volumes are not known to be of one "
+                "moment"
+            )
 
     def _require_promotable(self, marks: Marks, promotion: bool, allow_dirty: bool) -> None:
         """Rule 22: an inconsistent copy is never promoted, a dirty one only where an operator has said so.

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bilocate.domain.arbiter import RowState, worst_of
+from bilocate.domain.arbiter import RowState, state_of_successor
 from bilocate.store.columns import db_now
 from bilocate.store.models import Pair, Session
 from bilocate.store.sequences import next_epoch
@@ -36,7 +36,7 @@ async def open_session(
         epoch=await next_epoch(db),
         primary_site=primary,
         secondary_site=secondary,
-        state=RowState.SYNCING if pairs else worst_of([]),
+        state=RowState.SYNCING if pairs else RowState.STALE,
         paused=True,
         trust_blank=trust_blank,
         behind_since=db_now(),
@@ -96,18 +96,17 @@ async def _succeed(
     old: Sequence[Session],
     present: Session | None,
 ) -> None:
-    """Make (or renew) a session that follows on `old`: a new epoch, no better than the worst of them."""
-    state = worst_of([session.state for session in old])
+    """Make (or renew) a session that follows on `old`: a new epoch, and in sync only by another resync."""
     values = {
         "epoch": await next_epoch(db),
         "primary_site": primary,
         "secondary_site": secondary,
-        "state": state,
+        "state": state_of_successor([session.state for session in old]),
         "paused": True,
         "trust_blank": any(session.trust_blank for session in old),
         "allow_dirty": any(session.allow_dirty for session in old),
         "forced": any(session.forced for session in old),
-        "behind_since": None if state is RowState.IN_SYNC else _earliest(old) or db_now(),
+        "behind_since": _earliest(old) or db_now(),
     }
     if present is None:
         db.add(Session(id=session_id, **values))

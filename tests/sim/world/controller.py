@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tests.sim.world.calls import Call, Failed, Operation, OutOfReach, Steps
 from tests.sim.world.scheduler import Kind
 
-from bilocate.domain.arbiter import Ask, Row, RowState, worst_of
+from bilocate.domain.arbiter import Ask, Row, RowState, state_of_successor
 from bilocate.domain.arbiter import Call as ArbiterCall
 from bilocate.domain.errors import BilocateError
 from bilocate.replication.records import Role
@@ -58,14 +58,14 @@ class Controller:
             self._reconcile()
 
     def regroup(self, groups: dict[str, list[int]]) -> None:
-        """MEMBERS: the old rows go, the new ones are no better than the worst of the old. All at once."""
+        """MEMBERS: the old rows go, the new ones are in sync only by another resync. All at once."""
         rows = self.world.arbiter.rows
         old = list(rows.values())
-        worst = worst_of([row.state for row in old])
+        state = state_of_successor([row.state for row in old])
         rows.clear()
         self.wishes.clear()
         for session_id, members in groups.items():
-            self.world.arbiter.create(session_id, old[0].primary, old[0].secondary, worst)
+            self.world.arbiter.create(session_id, old[0].primary, old[0].secondary, state)
             self.wishes[session_id] = Wish(members, paused=True)
 
     def wanted(self, session_id: str, site: str) -> Wanted:
@@ -303,4 +303,6 @@ def _why_not(found: Any, row: Row, allow: bool) -> str | None:
         return "the secondary is inconsistent"
     if found["dirty_bytes"] and not allow:
         return "the secondary may lack answered writes"
+    if not found["one_moment"]:
+        return "the volumes of the secondary are not of one moment"
     return None

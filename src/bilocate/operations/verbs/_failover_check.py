@@ -7,6 +7,7 @@ from sqlalchemy import select
 from bilocate.domain.arbiter import RowState
 from bilocate.domain.errors_operations import (
     AgentRefused,
+    MomentsDiffer,
     SecondaryBehind,
     SecondaryInconsistent,
     SessionNotReady,
@@ -21,13 +22,16 @@ IN_SYNC_SECONDS = 5.0
 LOOK_EVERY_SECONDS = 0.02
 
 
-async def require_promotable(context: Context, session: Session, allow_data_loss: bool) -> None:
+async def require_promotable(
+    context: Context, session: Session, allow_data_loss: bool, allow_mixed_moments: bool
+) -> None:
     """The secondary's agent answers, knows the session as it is now, and holds what may be shown to hosts.
 
     What an earlier operation has left held is in no failover's way: the secondary is checked, and held, anew,
     and hosts that are held at the primary are left behind with it.
 
-    :raises SecondaryBehind, SecondaryInconsistent, SessionNotReady, AgentUnavailable, AgentTimeout, AgentBusy:
+    :raises SecondaryBehind, SecondaryInconsistent, MomentsDiffer, SessionNotReady, AgentUnavailable, AgentTimeout,
+        AgentBusy:
     """
     site = session.secondary_site
     if session.state is not RowState.IN_SYNC and not allow_data_loss:
@@ -42,6 +46,9 @@ async def require_promotable(context: Context, session: Session, allow_data_loss
     volumes: list[Json] = actual["volumes"]
     if any(not volume.get("consistent") or volume.get("blank") for volume in volumes):
         raise SecondaryInconsistent(session.id, site)
+    generations = {str(volume.get("generation") or "") for volume in volumes}
+    if not allow_mixed_moments and (len(generations) > 1 or "" in generations):
+        raise MomentsDiffer(session.id, site)
     unsure = sum(int(v.get("dirty_bytes") or 0) + int(v.get("failed_bytes") or 0) for v in volumes)
     if unsure and not allow_data_loss:
         raise SecondaryBehind(

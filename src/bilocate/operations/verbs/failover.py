@@ -20,6 +20,7 @@ from bilocate.domain.arbiter import Ask, Call, Refusal, RowState
 from bilocate.domain.errors_operations import (
     AgentRefused,
     GroupEmpty,
+    MomentsDiffer,
     ProductionAlive,
     PromotionRefused,
     SecondaryBehind,
@@ -51,9 +52,11 @@ from bilocate.store.transitions import blame, lock, move_group, take
 class Args:
     """`allow_data_loss`: go on with a secondary that may lack answered writes. The old production site, if it
     lives in isolation, may go on answering hosts until it hears of this; what it then holds alone is shown
-    before a reprotect overwrites it."""
+    before a reprotect overwrites it. `allow_mixed_moments`: also where its volumes are not known to be of one
+    moment (MOMENT)."""
 
     allow_data_loss: bool = False
+    allow_mixed_moments: bool = False
 
 
 class Failover(Verb[Args]):
@@ -91,8 +94,9 @@ class Failover(Verb[Args]):
             await require_agents(context, [session.primary_site])
             return
         facts.update(to_site=session.secondary_site, from_site=session.primary_site)
-        await require_promotable(context, session, request.args.allow_data_loss)
-        if request.args.allow_data_loss:
+        args = request.args
+        await require_promotable(context, session, args.allow_data_loss, args.allow_mixed_moments)
+        if args.allow_data_loss:
             facts["behind"] = await how_far_behind(context, session)
 
     async def enter(self, request: Request[Args], db: AsyncSession, operation_id: str) -> None:
@@ -165,6 +169,8 @@ async def _precheck(run: Run[Args]) -> Json | None:
         raise SessionNotReady(site, run.target_id)
     if not found.consistent or found.blank:
         raise SecondaryInconsistent(run.target_id, site)
+    if not found.one_moment and not run.args.allow_mixed_moments:
+        raise MomentsDiffer(run.target_id, site)
     if found.dirty_bytes and not run.args.allow_data_loss:
         behind = f"{found.dirty_bytes} bytes unsure after a restart"
         raise SecondaryBehind(run.target_id, behind, str(run.facts["from_site"]), site)
