@@ -54,6 +54,8 @@ async def in_state(database: Database, **states: RowState) -> None:
             session = await db.get(Session, session_id)
             assert session is not None
             session.state = state
+            if state is RowState.IN_SYNC:
+                session.behind_since = None  # as the arbiter does
 
 
 async def change(database: Database, joining: list[str], leaving: list[str]) -> None:
@@ -89,6 +91,19 @@ def test_MOMENT_a_group_of_pairs_in_sync_is_in_sync_only_by_a_resync_of_its_own(
         group = (await rows(database))["group"]
         assert group.state is RowState.STALE
         assert group.behind_since is not None
+
+    on_a_database(database_url, work)
+
+
+def test_MOMENT_who_leaves_a_group_in_sync_is_in_sync_only_by_a_resync_of_its_own(database_url: str) -> None:
+    async def work(database: Database) -> None:
+        await change(database, ["a", "b"], [])
+        await in_state(database, group=RowState.IN_SYNC)
+        await change(database, [], ["a"])
+        found = await rows(database)
+        for name in ("group", "a"):
+            assert found[name].state is RowState.STALE
+            assert found[name].behind_since is not None
 
     on_a_database(database_url, work)
 

@@ -6,6 +6,7 @@ retires the old one as a deletion would: no call of the old epoch is accepted an
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -64,7 +65,7 @@ async def join(
     if group is not None and not joining:
         return
     contributing = ([group] if group is not None and old_members else []) + list(joining)
-    await _succeed(db, group_id, primary, secondary, contributing, group)
+    await _succeed(db, group_id, primary, secondary, _inheritance(contributing), group)
     new_members = [pair.id for session in joining for pair in await members_of(db, session.id)]
     await _point(db, new_members, group_id)
     for session in joining:
@@ -82,10 +83,22 @@ async def leave(db: AsyncSession, group_id: str, pair_ids: Sequence[str]) -> Non
     leaving = [pair_id for pair_id in sorted(pair_ids) if pair_id in members]
     if group is None or not leaving:
         return
-    await _succeed(db, group_id, group.primary_site, group.secondary_site, [group], group)
+    inheritance = _inheritance([group])
+    await _succeed(db, group_id, group.primary_site, group.secondary_site, inheritance, group)
     for pair_id in leaving:
-        await _succeed(db, pair_id, group.primary_site, group.secondary_site, [group], None)
+        await _succeed(db, pair_id, group.primary_site, group.secondary_site, inheritance, None)
         await _point(db, [pair_id], pair_id)
+
+
+def _inheritance(old: Sequence[Session]) -> dict[str, Any]:
+    """What a session gets from those that it follows on; it is in sync only by another resync."""
+    return {
+        "state": state_of_successor([session.state for session in old]),
+        "trust_blank": any(session.trust_blank for session in old),
+        "allow_dirty": any(session.allow_dirty for session in old),
+        "forced": any(session.forced for session in old),
+        "behind_since": _earliest(old) or db_now(),
+    }
 
 
 async def _succeed(
@@ -93,20 +106,16 @@ async def _succeed(
     session_id: str,
     primary: str,
     secondary: str,
-    old: Sequence[Session],
+    inheritance: dict[str, Any],
     present: Session | None,
 ) -> None:
-    """Make (or renew) a session that follows on `old`: a new epoch, and in sync only by another resync."""
+    """Make (or renew) a session, under a new epoch. What the database tells, `behind_since`, is not read back."""
     values = {
         "epoch": await next_epoch(db),
         "primary_site": primary,
         "secondary_site": secondary,
-        "state": state_of_successor([session.state for session in old]),
         "paused": True,
-        "trust_blank": any(session.trust_blank for session in old),
-        "allow_dirty": any(session.allow_dirty for session in old),
-        "forced": any(session.forced for session in old),
-        "behind_since": _earliest(old) or db_now(),
+        **inheritance,
     }
     if present is None:
         db.add(Session(id=session_id, **values))
