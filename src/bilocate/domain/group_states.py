@@ -86,11 +86,13 @@ GROUP = Table(
         _S.DELETING: {_E.DELETE_FAILED: _S.ERROR_DELETING},
         _S.ERROR: {_E.STOP: _S.ERROR, _E.DELETE: _S.DELETING},
         # Past its point of no return a reversal only goes forward: again, or, when the new production
-        # site died meanwhile, by a failover back.
+        # site died meanwhile, by a failover back. It ends in step: so whatever stands in the way of that, a stop or
+        # a ledger that was lost (rule 17), is to be mended by a sync.
         _S.ERROR_REVERSING: {
             _E.REVERSE: _S.REVERSING,
             _E.FAIL_OVER: _S.FAILING_OVER,
             _E.STOP: _S.ERROR_REVERSING,
+            _E.SYNC: _S.ERROR_REVERSING,
         },
         _S.ERROR_FAILING_OVER: {_E.FAIL_OVER: _S.FAILING_OVER, _E.STOP: _S.ERROR_FAILING_OVER},
         _S.ERROR_DELETING: {_E.STOP: _S.ERROR_DELETING, _E.DELETE: _S.DELETING},

@@ -140,7 +140,7 @@ class WholeOperator:
             case "error_failing_over":
                 kinds = ["failover", "forced"]
             case "error_reversing":
-                kinds = ["reverse", "failover", "forced"]
+                kinds = ["reverse", "failover", "forced", "sync"]
             case _ if self.rng.random() < 0.2:
                 kinds = ["failover", "reverse"]
             case _:
@@ -186,6 +186,8 @@ class WholeOperator:
                 self._call("reprotect", {"allow_data_loss": True})
             case "error_failing_over":
                 self._call("failover", {"allow_data_loss": True})
+            case "error_reversing" if self._is_blank(told):
+                self._call("sync", {"trust_primary": True})
             case "error_reversing":
                 self._call("reverse", {"force": True})
             case "available" if away and not wish.paused:

@@ -1,4 +1,4 @@
-"""Let a group replicate: status stays available; the agents do the rest by themselves.
+"""Let a group replicate: the status stays (available, or error_reversing); the agents do the rest by themselves.
 
     pause    only when extents have failed: a resync must be forced, and that takes a stop first     undo: the stop
     let_go   the primary's agent has let its link go
@@ -65,7 +65,10 @@ class Sync(Verb[Args]):
         group = await lock(db, Group, request.target_id, request.project_id)
         take(group, operation_id)
         _require_status(group)
+        failure, message = group.failure, group.failure_message
         move_group(group, GroupEvent.SYNC)
+        # An error that is there stays told.
+        group.failure, group.failure_message = failure, message
 
 
 def _require_status(group: Group) -> None:
