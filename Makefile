@@ -70,11 +70,13 @@ sim: $(VENV)/.installed-dev
 
 # New seeds until one breaks a promise, or the minutes are over: make soak MINUTES=5
 # So many, from a first one on, however long it takes: make soak SEEDS=100000 FIRST=1
+# Only those with real controllers, whose operators follow plans: make soak WHOLE=1 MINUTES=60
 MINUTES ?= 5
 SEEDS ?=
 FIRST ?=
+WHOLE ?=
 soak: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.sim --soak $(if $(SEEDS),--seeds $(SEEDS),--minutes $(MINUTES)) $(if $(FIRST),--first $(FIRST))
+	$(BIN)/python -m tests.sim --soak $(if $(SEEDS),--seeds $(SEEDS),--minutes $(MINUTES)) $(if $(FIRST),--first $(FIRST)) $(if $(WHOLE),--whole)
 
 # Every state within bounds, one after the other; the small searches are among the tests.
 search: $(VENV)/.installed-dev

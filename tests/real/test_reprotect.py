@@ -81,6 +81,30 @@ def test_a_stale_secondary_is_failed_over_only_by_force_and_in_order(
     check(new, group.files("az1"))
 
 
+def test_a_pair_that_joined_since_is_not_failed_over_with_the_others_without_a_word(
+    installation: Installation,
+) -> None:
+    """Each copy at az2 is consistent, and all of them together are of two moments: 409, with the option."""
+    group = protect(installation)
+    group.act("stop")
+    group.wait("rest", lambda seen: seen["replication_status"] == "active-stopped")
+    late = group.pair_ids[-1]
+    for change in ("remove", "add"):
+        installation.client.update_group(group.group_id, {f"{change}_replication_ids": [late]})
+        group.wait("the change", lambda seen: seen["status"] == "available")
+        if change == "remove":
+            group.act("sync")
+            group.wait("step", is_in_step)
+            group.act("stop")
+            group.wait("rest", lambda seen: seen["replication_status"] == "active-stopped")
+    installation.kill("az1")
+    refused = group.refusal("failover", allow_data_loss=True)
+    assert "not known to be of one moment" in refused
+    assert "allow_mixed_moments" in refused
+    group.act("failover", allow_data_loss=True, allow_mixed_moments=True)
+    group.wait_failed_over("az2")
+
+
 def assert_journalled(group: Protected) -> None:
     (entry,) = group.installation.query(
         "SELECT * FROM operations WHERE verb = 'failover' AND target_id = ? AND status = 'succeeded'",

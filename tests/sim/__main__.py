@@ -29,12 +29,13 @@ def main() -> int:
     parser.add_argument("--soak", action="store_true", help="new seeds on all cores")
     parser.add_argument("--minutes", type=float, help="with --soak: for so long")
     parser.add_argument("--seeds", type=int, help="with --soak: so many")
+    parser.add_argument("--whole", action="store_true", help="with --soak: only those with real controllers")
     parser.add_argument("--first", type=int, help="with --soak: from this one on; else from anywhere")
     parser.add_argument("--less", type=Less.read, default=Less(), help="take trouble away, as a soak says")
     parser.add_argument("--shrink", action="store_true", help="find the least of the seed that breaks")
     args = parser.parse_args()
     if args.soak:
-        return soak(args.minutes, args.seeds, args.first)
+        return soak(args.minutes, args.seeds, args.first, args.whole)
     if args.shrink:
         show(args.seed, "as you say")
         return 0

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 
 from tests.sim.bugs import BUGS
 from tests.sim.shrink import shrink
@@ -16,6 +16,7 @@ from tests.sim.stories import is_whole, seldom_collect, story_of
 
 # Seeds that a worker takes at once: a second's worth.
 BATCH = 20
+BATCH_WHOLE = 2
 TELL_SECONDS = 60.0
 
 
@@ -42,13 +43,16 @@ class Ran:
         return f"{self.seeds} seeds, {self.whole} of them with real controllers, in {seconds:.0f} s: {rates}, {cpu}"
 
 
-def soak(minutes: float | None = None, seeds: int | None = None, first: int | None = None) -> int:
-    """0 when every promise was kept. `seeds`: how many; None: as many as there are in these minutes."""
+def soak(
+    minutes: float | None = None, seeds: int | None = None, first: int | None = None, whole: bool = False
+) -> int:
+    """0 when every promise was kept. `seeds`: how many; None: as many as there are in these minutes. `whole`: of them,
+    those with real controllers alone."""
     first = secrets.randbelow(2**40) if first is None else first
     cores = os.cpu_count() or 1
     print(f"{len(BUGS)} seeds that found something before, then seeds from {first} on", flush=True)
     began, ran, told = time.monotonic(), Ran(), 0.0
-    batches = _batches(first, seeds)
+    batches = _batches(first, seeds, whole)
     with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
         under_way: set[Future[Ran]] = {pool.submit(_batch, list(BUGS))}
         under_way |= {pool.submit(_batch, batch) for _, batch in zip(range(2 * cores), batches, strict=False)}
@@ -90,12 +94,13 @@ def show(seed: int, why: str) -> None:
     print(f"seed {seed}: {said}\nreplay this: make sim SEED={seed} LESS={less.text()}")
 
 
-def _batches(first: int, seeds: int | None) -> Iterator[list[int]]:
-    for start in count(first, BATCH):
-        left = BATCH if seeds is None else min(BATCH, first + seeds - start)
-        if left <= 0:
-            return
-        yield list(range(start, start + left))
+def _batches(first: int, seeds: int | None, whole: bool) -> Iterator[list[int]]:
+    wanted = (seed for seed in count(first) if is_whole(seed) or not whole)
+    left = seeds
+    while left is None or left > 0:
+        batch = list(islice(wanted, BATCH_WHOLE if whole else BATCH))[:left]
+        yield batch
+        left = None if left is None else left - len(batch)
 
 
 def _batch(seeds: list[int]) -> Ran:
