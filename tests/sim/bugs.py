@@ -9,5 +9,6 @@ BUGS: dict[int, str] = {
     50008180: "a ledger lost while an extension made room, and the extension undone: the copy was refused for ever",
     80001760: "pairs joined a paused group whose others had been synced meanwhile, and it was failed over by force",
     80015680: "both ledgers lost in the midst of a reversal: no verb took an operator's word for either",
+    81026820: "a group that was stopped after its reversal had failed: it was repeated while all rested",
     200: "a failover whose new production site lost its ledger before it served could not be brought to its end",
 }

@@ -43,6 +43,7 @@ from bilocate.operations.verbs._shared import (
     unless_silent,
     wait_for_half,
 )
+from bilocate.operations.verbs._wishes import want
 from bilocate.store.arbiter import call_within
 from bilocate.store.journal_models import TargetKind
 from bilocate.store.membership import members_of
@@ -179,6 +180,7 @@ async def _resume(run: Run[Args]) -> Json | None:
 
 async def _commit(run: Run[Args], db: AsyncSession) -> Json | None:
     if run.facts["repeat"]:
+        want(await locked_session(db, run.target_id), paused=False)  # it ends in step: a stop since is over
         return None
     version = int(run.results["quiesce"]["version"])
     ask = Ask(Call.SWITCH_OVER, version=version, new_epoch=int(run.results["mark"]["attempt"]))
