@@ -14,7 +14,7 @@ from tests.sim.world.volume import SiteVolume
 from bilocate.domain.arbiter import Ask, Refusal, Row
 from bilocate.domain.errors import BilocateError
 from bilocate.replication.marks import Marks
-from bilocate.replication.records import PutSiteItem, VolumeRecord
+from bilocate.replication.records import PutSiteItem, Role, VolumeRecord
 from bilocate.replication.session import Session
 from bilocate.replication.wanted import NotPossibleNow, OlderWanted, Wanted
 
@@ -226,6 +226,9 @@ class Agent:
         if self._put(ports, wanted, volumes, persisted, over):
             for volume in (*volumes, *before):
                 volume.carrier = None  # requests wait until the new half is there
+            if wanted.role is Role.SECONDARY:  # rule 2, also of volumes that another session let go for it
+                for volume in volumes:
+                    volume.disconnect("this site is the secondary")
 
     def _put(
         self,

@@ -188,6 +188,24 @@ async def test_a_secondary_is_not_served_and_its_hosts_are_disconnected(
     assert (await az1.session("ses"))["role"] == "secondary"
 
 
+async def test_a_secondary_that_takes_another_sessions_volume_disconnects_its_hosts_too(
+    az1: Site, peer: Site, controller: Controller
+) -> None:
+    """An old primary that did not hear of a change of members: it served the volume in a session of its own until now."""
+    for epoch, (session, name) in enumerate((("group", "a"), ("ses-b", "b")), 1):
+        await az1.put_volume(name, (f"name-{name}",))
+        controller.make_row(session, epoch)
+        await az1.put_session(session, session_body(peer, "primary", (name,), epoch))
+        await az1.until_session(session, lambda told: told["serving"])
+    hosts = [await az1.connect_soon(f"name-{name}") for name in ("a", "b")]
+    await az1.put_session("group", session_body(peer, "secondary", ("a", "b"), 3))
+    for host in hosts:
+        with pytest.raises(NbdGone):
+            async with asyncio.timeout(5.0):
+                await host.read(0, 512)
+    assert (await az1.session("group"))["connections"] == 0
+
+
 async def test_a_superseded_primary_disconnects_its_hosts(
     az1: Site, peer: Site, controller: Controller
 ) -> None:
