@@ -191,7 +191,7 @@ async def test_a_secondary_is_not_served_and_its_hosts_are_disconnected(
 async def test_a_secondary_that_takes_another_sessions_volume_disconnects_its_hosts_too(
     az1: Site, peer: Site, controller: Controller
 ) -> None:
-    """An old primary that did not hear of a change of members: it served the volume in a session of its own until now."""
+    """An old primary that did not hear of a change of members: until now it served the volume in another session."""
     for epoch, (session, name) in enumerate((("group", "a"), ("ses-b", "b")), 1):
         await az1.put_volume(name, (f"name-{name}",))
         controller.make_row(session, epoch)
