@@ -211,3 +211,15 @@ def test_an_agent_that_answers_a_byte_at_a_time_has_no_more_time_than_others() -
         asyncio.run(work())
     finally:
         odd.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "known"), [({}, True), ({"one_moment": True}, True), ({"one_moment": False}, False)]
+)
+def test_MOMENT_an_agent_of_an_older_version_does_not_tell(told: dict[str, bool], known: bool) -> None:
+    found = {"epoch": 7, "consistent": True, "dirty_bytes": 0, "blank": False, **told}
+
+    async def work(agents: AgentClient, asked: list[bytes]) -> None:
+        assert (await agents.precheck("az1", "ses", 7, 8)).one_moment is known
+
+    with_agent([answer(200, found)], work)

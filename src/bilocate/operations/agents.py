@@ -139,7 +139,8 @@ class AgentClient:
             consistent=_expect(site, found, "consistent", bool),
             dirty_bytes=_expect(site, found, "dirty_bytes", int),
             blank=_expect(site, found, "blank", bool),
-            one_moment=_expect(site, found, "one_moment", bool),
+            # An agent of before MOMENT does not tell; its session has been looked at before.
+            one_moment="one_moment" not in found or _expect(site, found, "one_moment", bool),
             behind_seconds=float(behind) if isinstance(behind, int | float) else None,
         )
 
