@@ -36,7 +36,8 @@ class Files:
         for file in self.files:
             path = Path(f"{file}.sock")
             path.unlink(missing_ok=True)
-            command = ["nbdkit", "--foreground", "--unix", str(path), "file", str(file)]
+            # One thread for each connection: with several, nbdkit 1.32 aborts now and then when a host hangs up.
+            command = ["nbdkit", "--foreground", "--threads", "1", "--unix", str(path), "file", str(file)]
             self._processes.append(subprocess.Popen(command))
             wait_for("nbdkit", path.exists)
 
