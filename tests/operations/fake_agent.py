@@ -13,6 +13,7 @@ import httpx
 from tests.operations.fake_parts import FakeHalf, FakeVolume, Json, Refused
 
 from bilocate.domain.arbiter import Ask, Call, Refusal, Row, RowState
+from bilocate.domain.generations import of_one_moment
 from bilocate.store import arbiter
 from bilocate.store.database import Database, DatabaseUnavailable
 
@@ -279,7 +280,7 @@ class FakeAgent:
         for volume in (self.volumes[name] for name in names):
             if not volume.consistent or volume.blank or (volume.dirty and not wanted["allow_dirty"]):
                 raise Refused(409, "cannot_promote")
-        if not wanted["allow_dirty"] and not _are_of_one_moment([self.volumes[name] for name in names]):
+        if not wanted["allow_dirty"] and not of_one_moment(self.volumes[name].generation for name in names):
             raise Refused(409, "cannot_promote")
 
     def _delete_session(self, session_id: str, epoch: int) -> Json:
@@ -316,7 +317,7 @@ class FakeAgent:
                     "consistent": all(volume.consistent for volume in volumes),
                     "dirty_bytes": sum(volume.dirty for volume in volumes),
                     "blank": any(volume.blank for volume in volumes),
-                    "one_moment": _are_of_one_moment(volumes),
+                    "one_moment": of_one_moment(volume.generation for volume in volumes),
                     "role": "secondary",
                     "behind_seconds": 0.0,
                 }
@@ -456,8 +457,3 @@ class FakeAgent:
             "intent_extents": 0,
             "failed_bytes": volume.failed,
         }
-
-
-def _are_of_one_moment(volumes: list[FakeVolume]) -> bool:
-    generations = {volume.generation for volume in volumes}
-    return len(generations) == 1 and "" not in generations

@@ -4,6 +4,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
+from tests.operations.fake_agent import FakeAgent
 from tests.operations.place import QUICK, SETTINGS, Place
 from tests.operations.trying import Snapshots
 
@@ -14,11 +15,13 @@ from bilocate.domain.errors_operations import (
     NotInStep,
     SwitchoverOvertaken,
 )
+from bilocate.domain.failures import Failure
 from bilocate.domain.group_states import GroupStatus
 from bilocate.domain.operation_states import OperationStatus
 from bilocate.operations.exports import Connector
 from bilocate.operations.verbs import reverse
 from bilocate.store.models import Attachment, AttachmentKind, Group, Session
+from bilocate.store.transitions import blame
 
 SUCCEEDED, FAILED = OperationStatus.SUCCEEDED, OperationStatus.FAILED
 
@@ -129,6 +132,23 @@ def test_a_new_primary_that_dies_after_the_commit_is_failed_over_from(snapshots:
         snapshots.in_step(work)
 
 
+async def _fail_after_the_commit(place: Place, group_id: str) -> None:
+    """The old primary hangs as it is told, which is after the commit: the reversal ends in an error."""
+    az1 = place.world.agents["az1"]
+
+    async def stop_short() -> None:
+        az1.hangs = True
+
+    az1.before["PUT sessions"] = stop_short
+    assert await place.do("reverse", group_id) is FAILED
+    assert await status_of(place, group_id) is GroupStatus.ERROR_REVERSING
+
+
+def _come_back(agent: FakeAgent) -> None:
+    agent.hangs, agent.deaf = False, False
+    agent.before.clear()
+
+
 @pytest.mark.parametrize("by_sync", [False, True])
 def test_what_keeps_a_reversal_from_its_end_is_mended(snapshots: Snapshots, by_sync: bool) -> None:
     """A stop meanwhile, by its repetition alone (seed 81026820); by a sync also where both ledgers were lost, and it
@@ -136,14 +156,8 @@ def test_what_keeps_a_reversal_from_its_end_is_mended(snapshots: Snapshots, by_s
 
     async def work(place: Place, group_id: str) -> None:
         az1, az2 = place.world.agents.values()
-
-        async def stop_short() -> None:
-            az1.hangs = True
-
-        az1.before["PUT sessions"] = stop_short
-        assert await place.do("reverse", group_id) is FAILED
-        az1.hangs, az1.deaf = False, False
-        az1.before.clear()
+        await _fail_after_the_commit(place, group_id)
+        _come_back(az1)
         assert await place.do("stop", group_id) is SUCCEEDED
         await place.settle()
         if by_sync:
@@ -169,15 +183,9 @@ def test_an_old_primary_that_dies_after_the_commit_is_not_waited_for(snapshots: 
     async def work(place: Place, group_id: str) -> None:
         az1, az2 = place.world.agents.values()
 
-        async def stop_short() -> None:
-            az1.hangs = True
-
-        az1.before["PUT sessions"] = stop_short
-        assert await place.do("reverse", group_id) is FAILED
-        assert await status_of(place, group_id) is GroupStatus.ERROR_REVERSING
+        await _fail_after_the_commit(place, group_id)
         assert await place.world.write("az2", (await place.volumes_of(group_id, "az2"))[0])
-        az1.hangs, az1.deaf = False, False
-        az1.before.clear()
+        _come_back(az1)
         await place.settle()
         assert await place.do("reverse", group_id) is SUCCEEDED
         assert await status_of(place, group_id) is GroupStatus.AVAILABLE
@@ -185,3 +193,15 @@ def test_an_old_primary_that_dies_after_the_commit_is_not_waited_for(snapshots: 
 
     timing = replace(QUICK, agent_call_seconds=60.0)
     snapshots.in_step(work, replace(SETTINGS, timing=timing))
+
+
+def test_a_sync_forgets_why_an_extension_of_the_group_failed(snapshots: Snapshots) -> None:
+    async def work(place: Place, group_id: str) -> None:
+        async with place.database.writing() as db:
+            group = await db.get(Group, group_id)
+            assert group is not None
+            blame(group, Failure.PRIMARY_STORAGE_ABNORMAL, "the disk is full")
+        assert await place.do("sync", group_id) is SUCCEEDED
+        assert (await place.row(Group, group_id)).failure_message is None
+
+    snapshots.in_step(work)

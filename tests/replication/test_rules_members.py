@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.replication.scene import SMALL, Scene, in_step
@@ -10,6 +11,7 @@ from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import SESSION, A, B
 
 from bilocate.domain.arbiter import RowState, state_of_successor
+from bilocate.domain.errors import BilocateError
 from bilocate.replication.records import Role
 from bilocate.replication.wanted import CannotPromote, NotPossibleNow, OlderWanted
 
@@ -101,13 +103,14 @@ def test_MOMENT_volumes_that_joined_since_are_not_failed_over_to_together() -> N
 def test_MOMENT_each_of_them_alone_is_failed_over_to() -> None:
     scene, _, _ = _apart_and_one_ahead()
     for session_id in (SESSION, "single"):
-        found: list[dict[str, object]] = []
+        found: list[dict[str, Any] | BilocateError] = []
         epoch, attempt = (
             scene.world.arbiter.rows[session_id].epoch,
             scene.world.arbiter.next_epoch(),
         )
-        scene.b.step(session_id, "precheck", epoch, attempt, found.append)  # type: ignore[arg-type]
+        scene.b.step(session_id, "precheck", epoch, attempt, found.append)
         scene.run(0.5)
+        assert isinstance(found[0], dict)
         assert found[0]["one_moment"] is True
 
 

@@ -4,7 +4,7 @@ Memory and ledger go together: every method that changes what must be durable re
 make it so, and it is the caller who waits for them where the rule says so.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from pyroaring import BitMap
 
@@ -208,13 +208,3 @@ def runs(chunks: BitMap) -> list[tuple[int, int]]:
     if first >= 0:
         out.append((first, last - first + 1))
     return out
-
-
-def of_one_moment(marks: Sequence[Marks]) -> bool:
-    """MOMENT: whether these copies are known to be of one moment of all their volumes.
-
-    The end of a resync gives all volumes of a session the same generation, and from then on they get writes together
-    or none. One that has joined since has another: it rests where another session left it, or was never a copy.
-    """
-    generations = {each.record.generation for each in marks}
-    return len(generations) == 1 and "" not in generations

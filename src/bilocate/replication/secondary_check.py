@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from bilocate.domain.generations import of_one_moment
 from bilocate.domain.secondary_states import SecondaryEvent, SecondaryState
 from bilocate.replication.attempts import Attempts
-from bilocate.replication.marks import of_one_moment
 from bilocate.replication.records import PutSession
 from bilocate.replication.wanted import NotPossibleNow
 
@@ -140,6 +140,6 @@ class Check:
             "consistent": all(each.record.consistent for each in half.marks),
             "dirty_bytes": sum(each.dirty_bytes + each.failed_bytes for each in half.marks),
             "blank": any(each.record.blank for each in half.marks),
-            "one_moment": of_one_moment(half.marks),
+            "one_moment": of_one_moment(each.record.generation for each in half.marks),
             "behind_seconds": behind,
         }

@@ -11,11 +11,12 @@ from typing import Any
 
 from bilocate.domain.arbiter import Refusal, Row
 from bilocate.domain.errors import BilocateError
+from bilocate.domain.generations import of_one_moment
 from bilocate.domain.geometry import EXTENT_BYTES
 from bilocate.replication.commits import Commits
 from bilocate.replication.frames import Arrival, Hello
 from bilocate.replication.limits import Limits
-from bilocate.replication.marks import Marks, of_one_moment
+from bilocate.replication.marks import Marks
 from bilocate.replication.ports import ChunkContent, Ports
 from bilocate.replication.primary import PrimaryHalf
 from bilocate.replication.records import Change, DropSession, PutSession, Role, SessionRecord
@@ -150,7 +151,7 @@ class Session:
                 was_secondary = each.record.generation != "" and not each.record.served_boot_id
                 promotion = was_secondary or isinstance(self.half, SecondaryHalf)
                 self._require_promotable(each, promotion, wanted.allow_dirty)
-        copies = [each for each in marks if not each.record.blank]
+        copies = [each.record.generation for each in marks if not each.record.blank]
         promoted = isinstance(self.half, SecondaryHalf) and wanted.role is Role.PRIMARY
         if promoted and copies and not wanted.allow_dirty and not of_one_moment(copies):
             raise CannotPromote(

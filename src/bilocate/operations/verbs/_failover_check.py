@@ -12,6 +12,7 @@ from bilocate.domain.errors_operations import (
     SecondaryInconsistent,
     SessionNotReady,
 )
+from bilocate.domain.generations import of_one_moment
 from bilocate.operations.context import Context
 from bilocate.operations.verb import Json
 from bilocate.store.columns import db_now
@@ -46,8 +47,8 @@ async def require_promotable(
     volumes: list[Json] = actual["volumes"]
     if any(not volume.get("consistent") or volume.get("blank") for volume in volumes):
         raise SecondaryInconsistent(session.id, site)
-    generations = {str(volume.get("generation") or "") for volume in volumes}
-    if not allow_mixed_moments and (len(generations) > 1 or "" in generations):
+    generations = (str(volume.get("generation") or "") for volume in volumes)
+    if not allow_mixed_moments and not of_one_moment(generations):
         raise MomentsDiffer(session.id, site)
     unsure = sum(int(v.get("dirty_bytes") or 0) + int(v.get("failed_bytes") or 0) for v in volumes)
     if unsure and not allow_data_loss:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bilocate.domain.errors_operations import GroupEmpty
-from bilocate.domain.group_states import GROUP, GroupEvent
+from bilocate.domain.group_states import GROUP, GroupEvent, GroupStatus
 from bilocate.domain.observed import Replication
 from bilocate.operations.truth import observe_session
 from bilocate.operations.verb import Json, Request, Run, Step, Verb
@@ -65,10 +65,10 @@ class Sync(Verb[Args]):
         group = await lock(db, Group, request.target_id, request.project_id)
         take(group, operation_id)
         _require_status(group)
-        failure, message = group.failure, group.failure_message
+        status, failure, message = group.status, group.failure, group.failure_message
         move_group(group, GroupEvent.SYNC)
-        # An error that is there stays told.
-        group.failure, group.failure_message = failure, message
+        if status is not GroupStatus.AVAILABLE:  # a reversal that failed is told until it is repeated
+            group.failure, group.failure_message = failure, message
 
 
 def _require_status(group: Group) -> None:
