@@ -47,6 +47,7 @@ RUNS: dict[str, Callable[[Place, Options], CaseResult]] = {
     ),
     "growth-volumes": lambda place, options: growth_load.by_volumes(place, options.resync_repetitions),
     "growth-groups": lambda place, options: growth_load.by_groups(place, options.resync_repetitions),
+    "growth-agents": lambda place, options: growth_load.by_agents(place, options.resync_repetitions),
     "growth-memory": lambda place, options: growth_memory.run(place),
     "growth-resync": lambda place, options: growth_resync.run(place, options.resync_repetitions),
     "growth-failover": lambda place, options: growth_failover.run(place, options.resync_repetitions),

@@ -19,7 +19,12 @@ VERSIONS = {
     "nbdkit": ["nbdkit", "--version"],
 }
 PACKAGES = ("bilocate", "uvloop", "blake3", "pyroaring")
-SETTINGS = ("vm/dirty_background_ratio", "vm/dirty_ratio", "kernel/io_uring_disabled")
+SETTINGS = (
+    "vm/dirty_background_ratio",
+    "vm/dirty_ratio",
+    "kernel/io_uring_disabled",
+    "net/ipv4/tcp_congestion_control",
+)
 
 
 def record() -> dict[str, Any]:

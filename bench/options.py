@@ -18,6 +18,7 @@ GROWTHS = tuple(
         "connections",
         "volumes",
         "groups",
+        "agents",
         "memory",
         "resync",
         "failover",

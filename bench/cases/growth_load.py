@@ -1,8 +1,8 @@
-"""How the requests per second of writes grow: by depth, connections, volumes in a group, and groups."""
+"""How the requests per second of writes grow: by depth, connections, volumes in a group, groups, and agents."""
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench import fio
@@ -17,6 +17,8 @@ DEPTHS = (1, 2, 4, 8, 16, 32, 64, 128)
 CONNECTIONS = (1, 2, 4, 8, 16, 32, 64)
 VOLUMES = (1, 2, 4, 8, 16)
 GROUPS = (1, 2, 4, 8, 16, 32, 64, 100)
+AGENTS = (1, 2, 4)
+GROUPS_OF_AGENTS = 8
 DEPTH_OF_EACH = 4
 SECONDS = 0.5
 IDLE_SECONDS = 4.0
@@ -104,9 +106,36 @@ def by_groups(place: Place, repetitions: int) -> CaseResult:
     return CaseResult("growth-groups", "How speed grows with groups", str(place.medium), notes, plots=plots)
 
 
+def by_agents(place: Place, repetitions: int) -> CaseResult:
+    """In each zone: groups of one volume each, spread over them."""
+    uris: dict[int, list[str]] = {}
+    with ExitStack() as running:
+        for agents in AGENTS:
+            installation = running.enter_context(_installed(place.below(f"agents-{agents}"), agents))
+            uris[agents] = _spread(installation, agents)
+        grown = _grown(place, repetitions, AGENTS, {"replicated": Line(lambda n: uris[n])})
+    plot = Plot("growth-agents", "Writes by agents", "agents in each zone", AGENTS, UNIT, grown)
+    notes = (
+        f"{NOTES}{EACH} {GROUPS_OF_AGENTS} groups of one volume each. Every number of agents has an installation "
+        "of its own, and all of them run all the time."
+    )
+    title = "How speed grows with agents"
+    return CaseResult("growth-agents", title, str(place.medium), notes, plots=[plot])
+
+
+def _spread(installation: Installation, agents: int) -> list[str]:
+    """NBD addresses of the groups' volumes, in step."""
+    twins = []
+    for number in range(1, agents + 1):
+        sites = SITES if agents == 1 else (f"{SITES[0]}-{number}", f"{SITES[1]}-{number}")
+        twins += installation.twins(f"a{number}", GROUPS_OF_AGENTS // agents, sites=sites)
+    installation.groups("a", [[twin] for twin in twins])
+    return [installation.connect(one) for one, _ in twins]
+
+
 @contextmanager
-def _installed(place: Place) -> Iterator[Installation]:
-    installation = Installation(place)
+def _installed(place: Place, agents: int = 1) -> Iterator[Installation]:
+    installation = Installation(place, agents=agents)
     try:
         yield installation
     finally:

@@ -26,12 +26,14 @@ Twin = tuple[Volume, Volume]  # what will be a pair: the first site's, the secon
 class Installation:
     """Made at once; `stop` ends its processes. Everything is asked for over the HTTP API."""
 
-    def __init__(self, place: Place, prepare: Callable[[Layout], None] = lambda layout: None) -> None:
-        """`prepare` may change the configuration before the first start."""
+    def __init__(
+        self, place: Place, prepare: Callable[[Layout], None] = lambda layout: None, agents: int = 1
+    ) -> None:
+        """`prepare` may change the configuration before the first start. `agents`: in each zone."""
         self.place = place
         self.layout = Layout.of(place.medium / "own")
         with supervise.locked(self.layout):
-            configure(self.layout, None, list(SITES))
+            configure(self.layout, None, list(SITES), agents)
             if place.link == "unix":
                 _use_unix_sockets(self.layout, place)
             prepare(self.layout)
@@ -79,10 +81,10 @@ class Installation:
         """A new volume."""
         return self._available(self.client.create_volume(name, size_gib, site))
 
-    def twins(self, name: str, count: int, size_gib: int = 1) -> list[Twin]:
+    def twins(self, name: str, count: int, size_gib: int = 1, sites: tuple[str, str] = SITES) -> list[Twin]:
         """New volumes for so many pairs, the first site's first; all are asked for before any is waited for."""
         asked = [
-            [self.client.create_volume(f"{name}-{number}-{site}", size_gib, site) for site in SITES]
+            [self.client.create_volume(f"{name}-{number}-{site}", size_gib, site) for site in sites]
             for number in range(count)
         ]
         return [(self._available(one), self._available(two)) for one, two in asked]
@@ -93,7 +95,7 @@ class Installation:
 
     def file(self, volume: Volume) -> Path:
         """The file behind a volume."""
-        return self.layout.data(volume["availability_zone"]) / "volumes" / volume.id
+        return self.layout.data(volume.site) / "volumes" / volume.id
 
     def connect(self, volume: Volume) -> str:
         """The NBD address of a volume, by the kind of connection that is measured."""
@@ -101,7 +103,7 @@ class Installation:
         if self.place.link == "tcp":
             return uri
         export = uri.rsplit("/", 1)[1]
-        return f"nbd+unix:///{export}?socket={self.place.socket(nbd_socket(volume['availability_zone']))}"
+        return f"nbd+unix:///{export}?socket={self.place.socket(nbd_socket(volume.site))}"
 
     def disconnect(self, volume: Volume) -> None:
         """End the connections that `connect` opened."""
@@ -211,7 +213,7 @@ def _use_unix_sockets(layout: Layout, place: Place) -> None:
     """Change the fresh configuration: links between the agents, and hosts' connections, over unix sockets."""
     controller = layout.config(CONTROLLER)
     text = controller.read_text()
-    for site in SITES:
+    for site in layout.site_names():
         link = place.socket(f"link-{site}")
         text = re.sub(rf'(\[sites\.{site}\][^\[]*link_address = )"[^"]*"', rf'\g<1>"{link}"', text)
         config = layout.config(site)

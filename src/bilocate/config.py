@@ -16,6 +16,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 from bilocate.domain.errors import BilocateError
+from bilocate.domain.zones import Zones
 
 MIB = 1024 * 1024
 _NUMBER_MAX = 2**53  # what every number can be exactly
@@ -94,6 +95,8 @@ class SiteAddress:
     link_address: str  # "host:port", or the path of a unix socket; what the other site dials
     nbd_host: str  # what hosts are told to dial
     nbd_port: int
+    # The availability zone that it is in, where that has several sites; empty: one of its own, of the same name.
+    zone: str = ""
 
     def link_target(self) -> str | tuple[str, int]:
         """`link_address` as a path, or as (host, port)."""
@@ -177,6 +180,11 @@ class ControllerConfig:
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     limits: ApiLimits = field(default_factory=ApiLimits)
 
+    @property
+    def zones(self) -> Zones:
+        """Which availability zone each site is in."""
+        return Zones({name: site.zone or name for name, site in self.sites.items()})
+
 
 # --- a site's agent ---
 
@@ -253,8 +261,7 @@ def load_controller_config(file: Path) -> ControllerConfig:
         )
     if config.identity.keystone is not None:
         _check_keystone(file, config.identity.keystone)
-    if len(config.sites) < 2:
-        raise ConfigError(file, "sites", "at least two sites are needed: [sites.NAME] with its addresses")
+    _check_zones(file, config.zones)
     for name, site in config.sites.items():
         _check_link_address(file, f"sites.{name}.link_address", site)
     return config
@@ -373,6 +380,18 @@ def _check_keystone(file: Path, keystone: KeystoneSettings) -> None:
             "tokens and the password would cross a network unencrypted: give an https address, or say that the "
             "network is trusted with allow_plaintext = true",
         )
+
+
+def _check_zones(file: Path, zones: Zones) -> None:
+    if len(zones.names) < 2:
+        raise ConfigError(
+            file, "sites", "at least two sites in two zones are needed: [sites.NAME] with its addresses"
+        )
+    for site, zone in zones.by_site.items():
+        if site in zones.names and zone != site:
+            raise ConfigError(
+                file, f"sites.{site}.zone", f"{site} is also the name of a zone, so it can't be in {zone}"
+            )
 
 
 def _check_link_address(file: Path, key: str, site: SiteAddress) -> None:

@@ -1,8 +1,9 @@
-"""An API without agents, and one with two agents that are played."""
+"""An API without agents, and one with agents that are played."""
 
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +82,19 @@ async def api(first_start: Path, tmp_path: Path) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def world(first_start: Path, tmp_path: Path) -> AsyncIterator[World]:
-    config = _config(first_start, tmp_path)
+    async with a_world(first_start, tmp_path) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def a_world(
+    first_start: Path, directory: Path, zones: dict[str, str] | None = None
+) -> AsyncIterator[World]:
+    """A running API, and an agent for each site: two, or those of `zones`."""
+    shutil.copytree(first_start, directory, dirs_exist_ok=True)
+    config = config_in(directory, zones=zones)
     database = Database(config.database_url)
-    fake = FakeWorld(database)
+    fake = FakeWorld(database, tuple(config.sites))
     agents = AgentClient(settings_of(config, CONTROL_TOKEN), fake.transports())
     opened = await open_api(config, database, agents)
     await opened.parts.operations.start()

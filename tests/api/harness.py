@@ -34,12 +34,16 @@ Json = dict[str, Any]
 
 
 def config_in(
-    directory: Path, control_urls: dict[str, str] | None = None, limits: ApiLimits | None = None
+    directory: Path,
+    control_urls: dict[str, str] | None = None,
+    limits: ApiLimits | None = None,
+    zones: dict[str, str] | None = None,
 ) -> ControllerConfig:
-    """A controller's settings, with two sites."""
-    urls = {"az1": NOWHERE, "az2": NOWHERE, **(control_urls or {})}
+    """A controller's settings, with two sites, or with those of `zones`, each in its zone."""
+    zone_of = zones or {"az1": "", "az2": ""}
+    urls = {**dict.fromkeys(zone_of, NOWHERE), **(control_urls or {})}
     sites = {
-        site: SiteAddress(url, f"127.0.0.1:{1000 + index}", "127.0.0.1", 10809 + index)
+        site: SiteAddress(url, f"127.0.0.1:{1000 + index}", "127.0.0.1", 10809 + index, zone_of.get(site, ""))
         for index, (site, url) in enumerate(urls.items())
     }
     return ControllerConfig(

@@ -115,6 +115,14 @@ def test_a_listener_beyond_loopback_needs_tls_or_a_word(tmp_path: Path) -> None:
 def test_two_sites_with_usable_addresses_are_needed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="two sites"):
         load_controller_config(write(tmp_path, CONTROLLER.split("[sites.az2]")[0]))
+    one_zone = CONTROLLER.replace("[sites.az2]", '[sites.az2]\nzone = "az1"')
+    with pytest.raises(ConfigError, match="in two zones"):
+        load_controller_config(write(tmp_path, one_zone))
+    third = CONTROLLER.replace("[sites.az1]", '[sites.az1]\nzone = "az2"') + (
+        '[sites.az3]\nzone = "az1"\ncontrol_url = "http://h:1"\nlink_address = "h:2"\nnbd_host = "h"\nnbd_port = 3\n'
+    )
+    with pytest.raises(ConfigError, match=r"sites\.az1\.zone: az1 is also the name of a zone"):
+        load_controller_config(write(tmp_path, third))
     with pytest.raises(ConfigError, match=r"sites\.az1\.link_address"):
         load_controller_config(write(tmp_path, CONTROLLER.replace("127.0.0.1:2", "nowhere")))
 

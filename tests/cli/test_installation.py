@@ -35,6 +35,26 @@ def test_everything_fits_together(layout: Layout) -> None:
     assert [daemon.name for daemon in daemons(layout)] == ["controller", "az1", "az2"]
 
 
+def test_a_site_may_have_several_agents(layout: Layout) -> None:
+    configure(layout, None, ["left", "right"], 3)
+    controller = load_controller_config(layout.config("controller"))
+    assert layout.site_names() == sorted(controller.sites)
+    assert controller.zones.names == ["left", "right"]
+    assert controller.zones.sites("right") == ["right-1", "right-2", "right-3"]
+    ports = {(told.nbd_port, told.link_address, told.control_url) for told in controller.sites.values()}
+    assert len(ports) == 6
+    configure(layout, None, ["right", "left"], 3)
+    with pytest.raises(UsageProblem, match="are kept: leave --agents out"):
+        configure(layout, None, None, 2)
+
+
+def test_agents_of_different_sites_have_different_names(layout: Layout) -> None:
+    for zones in (["a", "a-1"], ["a-1", "a"]):
+        with pytest.raises(UsageProblem, match="would have the same names"):
+            configure(layout, None, zones, 2)
+    assert not layout.config("controller").exists()
+
+
 def test_all_ports_differ(layout: Layout) -> None:
     configure(layout, None, ["left", "middle", "right"])
     ports = [load_controller_config(layout.config("controller")).api.port]

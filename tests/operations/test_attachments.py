@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.operations.place import Place, at_a_place
+from tests.operations.place import SETTINGS, Place, at_a_place
 
 from bilocate.domain.errors_operations import NotFound
 from bilocate.domain.errors_volumes import AttachedAlready, GroupQuotaExceeded, QuotaExceeded
@@ -65,9 +65,9 @@ def test_a_group_counts_in_both_its_zones(database_url: str) -> None:
             db.add(Group(project_id="p", priority_site="az2"))
             await set_limits(db, "p", {Resource.GROUPS: 1})
         async with place.database.writing() as db:
-            assert (await used_by(db, "p", ["az1", "az2"]))[Resource.GROUPS] == 1
+            assert (await used_by(db, "p", SETTINGS.zones))[Resource.GROUPS] == 1
             with pytest.raises(GroupQuotaExceeded) as refused:
-                await require_group(db, "p", "az1", "az2")
+                await require_group(db, "p", SETTINGS.zones, "az1", "az2")
             assert refused.value.failure is Failure.DR_GROUP_QUOTA
 
     at_a_place(database_url, work)

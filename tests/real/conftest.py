@@ -61,8 +61,10 @@ def make_installation(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     made: list[Installation] = []
     request.node.stash[_running] = made
 
-    def make(wired: bool = False, settings: Mapping[str, str] | None = None, up: bool = True) -> Installation:
-        installation = Installation(tmp_path / f"installation{len(made)}", wired, settings)
+    def make(
+        wired: bool = False, settings: Mapping[str, str] | None = None, up: bool = True, agents: int = 1
+    ) -> Installation:
+        installation = Installation(tmp_path / f"installation{len(made)}", wired, settings, agents)
         made.append(installation)
         if up:
             installation.up()

@@ -10,10 +10,11 @@ from starlette.responses import JSONResponse, Response
 from bilocate.api import fields, wire
 from bilocate.api.audit import note
 from bilocate.api.context import Call
-from bilocate.api.lists import Listing, changed_since, one_of, replication_page
+from bilocate.api.lists import Listing, at_site, changed_since, one_of, replication_page
 from bilocate.api.truth import freshen, observed
 from bilocate.domain.errors_operations import NotFound
 from bilocate.domain.group_states import GroupStatus
+from bilocate.domain.zones import Zones
 from bilocate.store.columns import new_id
 from bilocate.store.models import Group, Pair
 
@@ -38,7 +39,8 @@ async def create(call: Call) -> Response:
     note(call.request, group_id=group_id, pair_ids=asked["pair_ids"])
     await _perform(call, "create_group", group_id, asked)
     row = await _find(call, group_id)
-    return JSONResponse({wire.GROUP_KEY: wire.begun_group(row, GroupStatus.CREATING)}, 202)
+    begun = wire.begun_group(row, GroupStatus.CREATING, call.parts.config.zones)
+    return JSONResponse({wire.GROUP_KEY: begun}, 202)
 
 
 async def index(call: Call) -> Response:
@@ -46,21 +48,24 @@ async def index(call: Call) -> Response:
     query = call.request.query_params
     page = replication_page(query, LISTING.sort_keys)
     async with call.parts.database.reading() as db:
-        rows = await LISTING.rows(db, call.project_id, page, _conditions(query))
+        rows = await LISTING.rows(db, call.project_id, page, _conditions(query, call.parts.config.zones))
         members = await _members(db, [row.id for row in rows])
     seen = await observed(call.parts, (row.id for row in rows))
-    return JSONResponse({wire.GROUPS_KEY: [wire.group(row, members[row.id], seen[row.id]) for row in rows]})
+    zones = call.parts.config.zones
+    found = [wire.group(row, members[row.id], seen[row.id], zones) for row in rows]
+    return JSONResponse({wire.GROUPS_KEY: found})
 
 
 async def show(call: Call) -> Response:
     """GET of one."""
     group_id = call.path["id"]
-    await freshen(call.parts)
+    await freshen(call.parts, group_id)
     row = await _find(call, group_id)
     async with call.parts.database.reading() as db:
         members = await _members(db, [group_id])
     seen = await observed(call.parts, [group_id])
-    return JSONResponse({wire.GROUP_KEY: wire.group(row, members[group_id], seen[group_id])})
+    found = wire.group(row, members[group_id], seen[group_id], call.parts.config.zones)
+    return JSONResponse({wire.GROUP_KEY: found})
 
 
 async def update(call: Call) -> Response:
@@ -71,7 +76,8 @@ async def update(call: Call) -> Response:
     note(call.request, changes=sorted(changes))
     await _perform(call, "update_group", group_id, changes)
     row = await _find(call, group_id)
-    return JSONResponse({wire.GROUP_KEY: wire.begun_group(row, GroupStatus.UPDATING)}, 202)
+    begun = wire.begun_group(row, GroupStatus.UPDATING, call.parts.config.zones)
+    return JSONResponse({wire.GROUP_KEY: begun}, 202)
 
 
 async def remove(call: Call) -> Response:
@@ -121,14 +127,12 @@ async def _members(db: AsyncSession, group_ids: Iterable[str]) -> dict[str, list
     return members
 
 
-def _conditions(query: QueryParams) -> list[ColumnElement[bool]]:
+def _conditions(query: QueryParams, zones: Zones) -> list[ColumnElement[bool]]:
     conditions = changed_since(query, Group)
     if "name" in query:
         conditions.append(Group.name == fields.checked_text("name", query["name"]))
     if "status" in query:
         conditions.append(one_of(Group.status, wire.GROUP_STATUS, query["status"], strict=True))
     if "priority_station" in query:
-        conditions.append(
-            Group.priority_site == fields.checked_text("priority_station", query["priority_station"])
-        )
+        conditions.append(at_site(Group.priority_site, "priority_station", query, zones))
     return conditions

@@ -15,6 +15,7 @@ from starlette.datastructures import QueryParams
 
 from bilocate.api import fields
 from bilocate.api.codes import BAD_LIMIT, BAD_MARKER, BAD_SORT_DIR, BAD_SORT_KEY, malformed
+from bilocate.domain.zones import Zones
 from bilocate.store.models import Attachment, Group, Pair, Volume
 
 LIMIT_MAX = 1000
@@ -121,6 +122,13 @@ def one_of(column: Any, words: Mapping[Any, str], given: str, strict: bool) -> C
             raise malformed(f"status {given!r} is not known: there is {', '.join(sorted(words.values()))}")
         return false()
     condition: ColumnElement[bool] = column == found[0]
+    return condition
+
+
+def at_site(column: Any, name: str, query: QueryParams, zones: Zones) -> ColumnElement[bool]:
+    """The filter `name` by a zone, or by one of its sites."""
+    asked = fields.checked_text(name, query[name])
+    condition: ColumnElement[bool] = column.in_(zones.sites(asked) or [asked])
     return condition
 
 

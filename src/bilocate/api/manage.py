@@ -9,7 +9,7 @@ from bilocate.api.audit import note
 from bilocate.api.context import Call
 from bilocate.api.identity.access import owner_held, require_admin
 from bilocate.api.volumes import find_volume
-from bilocate.domain.errors_volumes import NotAdopted
+from bilocate.domain.errors_volumes import NotAdopted, SiteUnclear
 from bilocate.store.columns import new_id
 from bilocate.store.models import Volume
 
@@ -17,7 +17,13 @@ from bilocate.store.models import Volume
 async def adopt(call: Call) -> Response:
     """POST: a volume of the size that the device or file has, with what is in it."""
     require_admin(call.caller)
-    asked = wire.adoption_request(call.body)
+    zones = call.parts.config.zones
+    asked = wire.adoption_request(call.body, zones)
+    match zones.sites(asked["site"]):
+        case [site]:
+            asked["site"] = site
+        case [_, *_] as several:
+            raise SiteUnclear(asked["site"], several)
     operations, volume_id = call.parts.operations, new_id()
     note(call.request, volume_id=volume_id, site=asked["site"], source=asked["source"])
     size_gib = await operations.size_of_source(asked["site"], asked["source"])
@@ -30,7 +36,7 @@ async def adopt(call: Call) -> Response:
         entering=owner_held(call.parts, call.project_id),
     )
     row = await find_volume(call, volume_id)
-    return JSONResponse({wire.VOLUME_KEY: wire.new_volume(row, call.base_url)}, 202)
+    return JSONResponse({wire.VOLUME_KEY: wire.new_volume(row, call.base_url, zones)}, 202)
 
 
 async def give_back(call: Call, volume: Volume, value: Any) -> Response:

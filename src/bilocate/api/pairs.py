@@ -8,9 +8,10 @@ from bilocate.api import fields, wire
 from bilocate.api.audit import note
 from bilocate.api.codes import BAD_VOLUME_ID
 from bilocate.api.context import Call
-from bilocate.api.lists import Listing, changed_since, one_of, replication_page
+from bilocate.api.lists import Listing, at_site, changed_since, one_of, replication_page
 from bilocate.api.truth import freshen, observed
 from bilocate.domain.errors_operations import NotFound
+from bilocate.domain.zones import Zones
 from bilocate.store.columns import new_id
 from bilocate.store.models import Pair
 
@@ -37,7 +38,9 @@ async def create(call: Call) -> Response:
     await call.parts.operations.perform(
         "create_pair", pair_id, asked, project_id=call.project_id, requested_by=call.requested_by
     )
-    return JSONResponse({wire.PAIR_KEY: wire.new_pair(await _find(call, pair_id))}, 202)
+    return JSONResponse(
+        {wire.PAIR_KEY: wire.new_pair(await _find(call, pair_id), call.parts.config.zones)}, 202
+    )
 
 
 async def index(call: Call) -> Response:
@@ -45,9 +48,10 @@ async def index(call: Call) -> Response:
     query = call.request.query_params
     page = replication_page(query, LISTING.sort_keys)
     async with call.parts.database.reading() as db:
-        rows = await LISTING.rows(db, call.project_id, page, _conditions(query))
+        rows = await LISTING.rows(db, call.project_id, page, _conditions(query, call.parts.config.zones))
     seen = await observed(call.parts, (row.session_id for row in rows))
-    return JSONResponse({wire.PAIRS_KEY: [wire.pair(row, seen[row.session_id]) for row in rows]})
+    zones = call.parts.config.zones
+    return JSONResponse({wire.PAIRS_KEY: [wire.pair(row, seen[row.session_id], zones) for row in rows]})
 
 
 async def show(call: Call) -> Response:
@@ -55,7 +59,7 @@ async def show(call: Call) -> Response:
     await freshen(call.parts)
     row = await _find(call, call.path["id"])
     seen = await observed(call.parts, [row.session_id])
-    return JSONResponse({wire.PAIR_KEY: wire.pair(row, seen[row.session_id])})
+    return JSONResponse({wire.PAIR_KEY: wire.pair(row, seen[row.session_id], call.parts.config.zones)})
 
 
 async def remove(call: Call) -> Response:
@@ -76,7 +80,7 @@ async def _find(call: Call, pair_id: str) -> Pair:
     raise NotFound("pair", pair_id)
 
 
-def _conditions(query: QueryParams) -> list[ColumnElement[bool]]:
+def _conditions(query: QueryParams, zones: Zones) -> list[ColumnElement[bool]]:
     conditions = changed_since(query, Pair)
     if "name" in query:
         conditions.append(Pair.name == fields.checked_text("name", query["name"]))
@@ -88,9 +92,7 @@ def _conditions(query: QueryParams) -> list[ColumnElement[bool]]:
         )
         conditions.append(Pair.group_id == group_id)
     if "priority_station" in query:
-        conditions.append(
-            Pair.priority_site == fields.checked_text("priority_station", query["priority_station"])
-        )
+        conditions.append(at_site(Pair.priority_site, "priority_station", query, zones))
     for volume_id in _volume_ids(query):
         # By either's index; an "or" of both would be looked for among all of the project's.
         of_it = [

@@ -44,7 +44,7 @@ async def show(call: Call) -> Response:
     require_project(call.caller, project_id)
     async with call.parts.database.reading() as db:
         limits = await limits_of(db, project_id)
-        used = await used_by(db, project_id, sorted(call.parts.config.sites))
+        used = await used_by(db, project_id, call.parts.config.zones)
     if call.request.query_params.get("usage", "").lower() not in ("true", "1"):
         return JSONResponse(_told(project_id, limits))
     in_use = {**dict.fromkeys(FIXED, 0), **{resource.value: count for resource, count in used.items()}}

@@ -57,7 +57,7 @@ async def search(call: Call) -> Response:
     """GET: the volumes that every filter lets through, the latest first; how many there are, and a page of them."""
     query = call.request.query_params
     filters = [(FILTERS[name], _asked(name, query[name])) for name in FILTERS if name in query]
-    page = volume_page(query, LISTING.sort_keys)
+    page, zones = volume_page(query, LISTING.sort_keys), call.parts.config.zones
     fitting = {
         volume_id: tags
         for volume_id, tags in (await _tags(call)).items()
@@ -66,7 +66,7 @@ async def search(call: Call) -> Response:
     chosen = list(fitting)[page.offset : page.offset + page.limit]
     async with call.parts.database.reading() as db:
         rows = {row.id: row for row in await db.scalars(select(Volume).where(Volume.id.in_(chosen)))}
-    found = [wire.tagged_volume(rows[each], fitting[each]) for each in chosen if each in rows]
+    found = [wire.tagged_volume(rows[each], fitting[each], zones) for each in chosen if each in rows]
     return JSONResponse({"total_count": len(fitting), "resources": found})
 
 

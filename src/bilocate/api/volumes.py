@@ -13,9 +13,11 @@ from bilocate.api import wire_volumes as wire
 from bilocate.api.audit import note
 from bilocate.api.context import Call
 from bilocate.api.identity.access import owner_held
-from bilocate.api.lists import LIMIT_MAX, Listing, changed_since, one_of, volume_page
+from bilocate.api.lists import LIMIT_MAX, Listing, at_site, changed_since, one_of, volume_page
 from bilocate.api.wire import Json
 from bilocate.domain.errors_operations import NotFound
+from bilocate.domain.zones import Zones
+from bilocate.operations.places import place
 from bilocate.store.columns import db_now, new_id
 from bilocate.store.models import Attachment, Volume
 from bilocate.store.transitions import lock
@@ -40,8 +42,13 @@ async def create(call: Call) -> Response:
     """POST: a volume of zeros, or a copy of another one."""
     source_id = wire.copy_source(call.body)
     source = None if source_id is None else await find_volume(call, source_id)
-    # The site that comes first stands in for one that is not named, as block storage's default does.
-    asked = wire.volume_request(call.body, min(call.parts.config.sites), source)
+    zones = call.parts.config.zones
+    # The zone that comes first stands in for one that is not named, as block storage's default does.
+    asked = wire.volume_request(call.body, zones.names[0], source)
+    if source is not None and source.site in zones.sites(asked["site"]):
+        asked["site"] = source.site
+    else:
+        asked["site"] = await place(call.parts.database, zones, asked["site"], call.project_id)
     volume_id = new_id()
     note(call.request, volume_id=volume_id, **({} if source is None else {"copy_of": source.id}))
     await call.parts.operations.perform(
@@ -53,7 +60,7 @@ async def create(call: Call) -> Response:
         entering=owner_held(call.parts, call.project_id),
     )
     row = await find_volume(call, volume_id)
-    return JSONResponse({wire.VOLUME_KEY: wire.new_volume(row, call.base_url)}, 202)
+    return JSONResponse({wire.VOLUME_KEY: wire.new_volume(row, call.base_url, zones)}, 202)
 
 
 async def index(call: Call) -> Response:
@@ -68,7 +75,8 @@ async def detail(call: Call) -> Response:
     rows = await _rows(call)
     async with call.parts.database.reading() as db:
         attachments = await _attachments(db, [row.id for row in rows])
-    found = [wire.volume(row, attachments[row.id], call.base_url) for row in rows]
+    zones = call.parts.config.zones
+    found = [wire.volume(row, attachments[row.id], call.base_url, zones) for row in rows]
     return JSONResponse({wire.VOLUMES_KEY: found, **_next(call, rows)})
 
 
@@ -140,17 +148,18 @@ async def find_volume(call: Call, volume_id: str) -> Volume:
 async def _shown(call: Call, row: Volume) -> Response:
     async with call.parts.database.reading() as db:
         attachments = await _attachments(db, [row.id])
-    return JSONResponse({wire.VOLUME_KEY: wire.volume(row, attachments[row.id], call.base_url)})
+    told = wire.volume(row, attachments[row.id], call.base_url, call.parts.config.zones)
+    return JSONResponse({wire.VOLUME_KEY: told})
 
 
 async def _rows(call: Call) -> list[Volume]:
     query = call.request.query_params
     page = volume_page(query, LISTING.sort_keys)
     async with call.parts.database.reading() as db:
-        return await LISTING.rows(db, call.project_id, page, _conditions(query))
+        return await LISTING.rows(db, call.project_id, page, _conditions(query, call.parts.config.zones))
 
 
-def _conditions(query: QueryParams) -> list[ColumnElement[bool]]:
+def _conditions(query: QueryParams, zones: Zones) -> list[ColumnElement[bool]]:
     conditions = changed_since(query, Volume)
     if "name" in query:
         conditions.append(Volume.name == fields.checked_text("name", query["name"]))
@@ -158,7 +167,7 @@ def _conditions(query: QueryParams) -> list[ColumnElement[bool]]:
         # Clients try words of other releases: what no volume is, none is found for.
         conditions.append(one_of(Volume.status, wire.VOLUME_STATUS, query["status"], strict=False))
     if "availability_zone" in query:
-        conditions.append(Volume.site == fields.checked_text("availability_zone", query["availability_zone"]))
+        conditions.append(at_site(Volume.site, "availability_zone", query, zones))
     return conditions
 
 

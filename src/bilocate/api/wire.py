@@ -15,6 +15,7 @@ from bilocate.domain.failures import Failure
 from bilocate.domain.group_states import GroupStatus
 from bilocate.domain.observed import FaultLevel, Observed, Replication
 from bilocate.domain.pair_states import PairStatus
+from bilocate.domain.zones import Zones
 from bilocate.store.models import Group, Pair
 
 Json = dict[str, Any]
@@ -76,12 +77,12 @@ def time(value: datetime | None) -> str | None:
 # --- what is told ---
 
 
-def new_pair(pair: Pair) -> Json:
+def new_pair(pair: Pair, zones: Zones) -> Json:
     """A pair as the call that makes it answers: what it is besides can't be told yet."""
-    return {**_pair_head(pair), "status": PAIR_STATUS[PairStatus.CREATING]}
+    return {**_pair_head(pair, zones), "status": PAIR_STATUS[PairStatus.CREATING]}
 
 
-def pair(row: Pair, seen: Observed) -> Json:
+def pair(row: Pair, seen: Observed, zones: Zones) -> Json:
     """A pair with what is true of it now."""
     metadata = {
         "volume_size": row.size_gib,
@@ -90,7 +91,7 @@ def pair(row: Pair, seen: Observed) -> Json:
     }
     failure = row.failure if row.status is PairStatus.ERROR else None
     return {
-        **_pair_head(row),
+        **_pair_head(row, zones),
         "replication_model": MODEL,
         "replication_status": REPLICATION_STATUS[seen.replication],
         "progress": None if seen.progress is None else str(seen.progress),
@@ -101,7 +102,7 @@ def pair(row: Pair, seen: Observed) -> Json:
     }
 
 
-def _pair_head(row: Pair) -> Json:
+def _pair_head(row: Pair, zones: Zones) -> Json:
     return {
         "id": row.id,
         "name": row.name,
@@ -109,29 +110,29 @@ def _pair_head(row: Pair) -> Json:
         "status": PAIR_STATUS[row.status],
         "replication_consistency_group_id": row.group_id,
         "volume_ids": f"{row.first_volume_id},{row.second_volume_id}",
-        "priority_station": row.priority_site,
+        "priority_station": zones.of(row.priority_site),
         "created_at": time(row.created_at),
         "updated_at": time(row.updated_at),
     }
 
 
-def begun_group(row: Group, status: GroupStatus) -> Json:
+def begun_group(row: Group, status: GroupStatus, zones: Zones) -> Json:
     """A group as the calls that make and update it answer: in the status that the call put it into."""
     return {
         "id": row.id,
         "name": row.name,
         "description": row.description,
         "status": GROUP_STATUS[status],
-        "priority_station": row.priority_site,
+        "priority_station": zones.of(row.priority_site),
         "created_at": time(row.created_at),
         "updated_at": time(row.updated_at),
     }
 
 
-def group(row: Group, pair_ids: Sequence[str], seen: Observed) -> Json:
+def group(row: Group, pair_ids: Sequence[str], seen: Observed, zones: Zones) -> Json:
     """A group with what is true of it now."""
     return {
-        **begun_group(row, row.status),
+        **begun_group(row, row.status, zones),
         "replication_model": MODEL,
         "replication_status": REPLICATION_STATUS[seen.replication],
         "replication_ids": list(pair_ids),

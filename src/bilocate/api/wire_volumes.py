@@ -11,6 +11,7 @@ from bilocate.api import fields, wire_types
 from bilocate.api.codes import BAD_ACTION, BAD_BODY, malformed, not_yet
 from bilocate.api.wire import Json, failure_message, time
 from bilocate.domain.volume_states import VolumeStatus
+from bilocate.domain.zones import Zones
 from bilocate.operations.quotas import Resource
 from bilocate.store.models import (
     READ_ONLY,
@@ -54,12 +55,12 @@ def volume_summary(row: Volume, base_url: str) -> Json:
     return {"id": row.id, "name": row.name, "links": _links(base_url, row.id)}
 
 
-def new_volume(row: Volume, base_url: str) -> Json:
+def new_volume(row: Volume, base_url: str, zones: Zones) -> Json:
     """A volume as the call that makes it answers."""
-    return {**volume(row, [], base_url), "status": VOLUME_STATUS[VolumeStatus.CREATING]}
+    return {**volume(row, [], base_url, zones), "status": VOLUME_STATUS[VolumeStatus.CREATING]}
 
 
-def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Json:
+def volume(row: Volume, attachments: Sequence[Attachment], base_url: str, zones: Zones) -> Json:
     """A volume with all that is told of it. No attachment's secret is."""
     attached = [
         each
@@ -71,7 +72,7 @@ def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Jso
         "description": row.description,
         "size": row.size_gib,
         "status": VOLUME_STATUS[row.status],
-        "availability_zone": row.site,
+        "availability_zone": zones.of(row.site),
         "volume_type": row.volume_type,
         "bootable": "true" if row.bootable else "false",
         "multiattach": row.multiattach,
@@ -97,6 +98,7 @@ def volume(row: Volume, attachments: Sequence[Attachment], base_url: str) -> Jso
         **({"volume_image_metadata": dict(row.image_metadata)} if row.image_metadata else {}),
         # Beyond block storage, and there only when there is something to tell.
         **({} if row.source is None else {"bilocate:adopted_from": row.source}),
+        **({} if row.site == zones.of(row.site) else {"bilocate:site": row.site}),
         **failure_message(row.failure_message),
     }
 
@@ -109,7 +111,7 @@ def _read_only(row: Volume, attached: Sequence[Attachment]) -> dict[str, str]:
     return told
 
 
-def tagged_volume(row: Volume, tags: Mapping[str, str]) -> Json:
+def tagged_volume(row: Volume, tags: Mapping[str, str], zones: Zones) -> Json:
     """A volume as looking for tags tells it."""
     return {
         "resource_id": row.id,
@@ -120,7 +122,7 @@ def tagged_volume(row: Volume, tags: Mapping[str, str]) -> Json:
             "description": row.description,
             "status": VOLUME_STATUS[row.status],
             "size": row.size_gib,
-            "availability_zone": row.site,
+            "availability_zone": zones.of(row.site),
             "bootable": "true" if row.bootable else "false",
             "multiattach": row.multiattach,
             "created_at": time(row.created_at),
@@ -172,25 +174,26 @@ def connection(row: Attachment, host: str, port: int) -> Json:
     return {"connection_info": {"driver_volume_type": "nbd", "data": data}}
 
 
-def zones(sites: Sequence[tuple[str, bool]]) -> Json:
-    """The sites, and whether each can be used now."""
-    found = [{"zoneName": site, "zoneState": {"available": answers}} for site, answers in sites]
+def zones(told: Sequence[tuple[str, bool]]) -> Json:
+    """The zones, and whether each can be used now."""
+    found = [{"zoneName": zone, "zoneState": {"available": available}} for zone, available in told]
     return {"availabilityZoneInfo": found}
 
 
-def services(sites: Sequence[tuple[str, bool]]) -> Json:
-    """The sites' agents as services: `host` is what adoption calls so too."""
+def services(sites: Sequence[tuple[str, str, bool]]) -> Json:
+    """The sites' agents as services: of each its site, its zone, and whether it answers. `host` is what adoption calls
+    so too."""
     found = [
         {
             "binary": AGENT,
             "host": site,
-            "zone": site,
+            "zone": zone,
             "status": "enabled",
             "state": "up" if answers else "down",
             "updated_at": None,
             "disabled_reason": None,
         }
-        for site, answers in sites
+        for site, zone, answers in sites
     ]
     return {"services": found}
 
@@ -223,8 +226,9 @@ def copy_source(body: Json) -> str | None:
     return fields.text(fields.inner_object(body, VOLUME_KEY), COPY_SOURCE)
 
 
-def volume_request(body: Json, default_site: str, source: Volume | None = None) -> Json:
-    """`source`: the volume that it is a copy of, which gives what the request leaves out.
+def volume_request(body: Json, default_zone: str, source: Volume | None = None) -> Json:
+    """`source`: the volume that it is a copy of, which gives what the request leaves out. `site`, in what is returned,
+    is a zone or a site as it was asked for.
 
     :raises Problem: 400, 404 for an unknown type, 501 for a volume made of something else.
     """
@@ -234,7 +238,7 @@ def volume_request(body: Json, default_site: str, source: Volume | None = None) 
             raise not_yet(f"a volume made from {other}")
     names = _names(asked)
     request: Json = {
-        "site": fields.text(asked, "availability_zone") or (default_site if source is None else source.site),
+        "site": fields.text(asked, "availability_zone") or (default_zone if source is None else source.site),
         "metadata": fields.text_map(asked, "metadata"),
         "name": names["name"] or names["display_name"] or "",
         "description": names["description"] or names["display_description"] or "",
@@ -259,7 +263,7 @@ def volume_request(body: Json, default_site: str, source: Volume | None = None) 
     }
 
 
-def adoption_request(body: Json) -> Json:
+def adoption_request(body: Json, zones: Zones) -> Json:
     """What a device or file is to become, where, and its path: block storage's words for it.
 
     :raises Problem: 400.
@@ -273,9 +277,11 @@ def adoption_request(body: Json) -> Json:
     )
     if not path:
         raise malformed("ref must name the path of a device or file as its source-name")
-    # Of "host@backend#pool" the host is the site; a zone, where one is named, is said more clearly.
+    # Of "host@backend#pool" the host is the site. A zone, where one is named, is said more clearly; which of its sites
+    # has the device, the host says.
     host = (fields.text(asked, "host") or "").partition("@")[0].partition("#")[0]
-    site = fields.text(asked, "availability_zone") or host
+    zone = fields.text(asked, "availability_zone")
+    site = zone if zone and host not in zones.sites(zone) else host
     if not site:
         raise malformed("host, or availability_zone, must name the site that has the device or file")
     kind = wire_types.asked(asked)

@@ -32,23 +32,25 @@ class Control:
     headers: dict[str, str]
 
 
-def configure(layout: Layout, api_port: int | None, sites: list[str] | None) -> None:
-    """Make key and configurations where there are none; what is there stays as it is.
+def configure(
+    layout: Layout, api_port: int | None, zones: list[str] | None, agents: int | None = None
+) -> None:
+    """Make key and configurations where there are none; what is there stays as it is. `agents`: in each zone.
 
-    :raises UsageProblem: when another port or other sites are asked for than are configured.
+    :raises UsageProblem: when another port, other zones or another number of agents are asked for than are configured.
     """
     if layout.config(CONTROLLER).exists():
-        _check_unchanged(layout, api_port, sites)
+        _check_unchanged(layout, api_port, zones, agents)
         return
-    names = sites or list(DEFAULT_SITES)
+    zone_of = _sites_of(zones or list(DEFAULT_SITES), agents or 1)
     _write_private(layout.key_file, secrets.token_hex(KEY_BYTES) + "\n")
-    api, *rest = free_ports(1 + PORTS_PER_SITE * len(names), api_port)
-    ports = {name: rest[PORTS_PER_SITE * i : PORTS_PER_SITE * (i + 1)] for i, name in enumerate(names)}
-    for name in names:
+    api, *rest = free_ports(1 + PORTS_PER_SITE * len(zone_of), api_port)
+    ports = {name: rest[PORTS_PER_SITE * i : PORTS_PER_SITE * (i + 1)] for i, name in enumerate(zone_of)}
+    for name in zone_of:
         layout.data(name).mkdir(mode=0o700, exist_ok=True)
         _write_private(layout.config(name), _site_toml(layout, name, ports[name], api))
     # Last, because it is by this file that an installation is known to be complete.
-    _write_private(layout.config(CONTROLLER), _controller_toml(layout, ports, api))
+    _write_private(layout.config(CONTROLLER), _controller_toml(layout, zone_of, ports, api))
 
 
 def api_address(layout: Layout) -> str:
@@ -74,21 +76,44 @@ def control_of(layout: Layout, site: str) -> Control:
     return Control(config.sites[site].control_url, {"Authorization": f"Bearer {token}"})
 
 
-def _check_unchanged(layout: Layout, api_port: int | None, sites: list[str] | None) -> None:
+def _sites_of(zones: list[str], agents: int) -> dict[str, str]:
+    """The zone of each site. The one site of a zone has its name; several have numbers behind it."""
+    if agents == 1:
+        return {zone: zone for zone in zones}
+    sites = {f"{zone}-{number}": zone for zone in zones for number in range(1, agents + 1)}
+    if len(sites) < len(zones) * agents or set(sites) & set(zones):
+        raise UsageProblem(
+            f"{agents} agents in each of {','.join(zones)} would have the same names: choose others."
+        )
+    return sites
+
+
+def _check_unchanged(
+    layout: Layout, api_port: int | None, zones: list[str] | None, agents: int | None
+) -> None:
     configured = load_controller_config(layout.config(CONTROLLER))
     if api_port is not None and api_port != configured.api.port:
         raise UsageProblem(
             f"{layout.root} was set up with API port {configured.api.port}, which is kept: leave "
             f"--api-port out, or change it in {layout.config(CONTROLLER)} and in the sites' controller_urls."
         )
-    if sites is not None and set(sites) != set(configured.sites):
+    names = configured.zones.names
+    if zones is not None and sorted(zones) != names:
         raise UsageProblem(
-            f"{layout.root} was set up with the sites {','.join(configured.sites)}, which are kept: "
+            f"{layout.root} was set up with the sites {','.join(names)}, which are kept: "
             "leave --sites out, or take another directory."
+        )
+    if agents is not None and any(len(configured.zones.sites(zone)) != agents for zone in names):
+        raise UsageProblem(
+            f"{layout.root} was set up with the agents {','.join(configured.sites)}, which are kept: leave --agents "
+            "out; an agent more is a configuration of its own and a [sites.NAME] with its zone in "
+            f"{layout.config(CONTROLLER)}."
         )
 
 
-def _controller_toml(layout: Layout, ports: dict[str, list[int]], api_port: int) -> str:
+def _controller_toml(
+    layout: Layout, zone_of: dict[str, str], ports: dict[str, list[int]], api_port: int
+) -> str:
     database_url = f"sqlite+aiosqlite:///{layout.root / 'controller.db'}"
     lines = [
         f"key_file = {_quoted(layout.key_file)}",
@@ -108,6 +133,8 @@ def _controller_toml(layout: Layout, ports: dict[str, list[int]], api_port: int)
             f"nbd_host = {_quoted(HOST)}",
             f"nbd_port = {nbd}",
         ]
+        if zone_of[name] != name:
+            lines.append(f"zone = {_quoted(zone_of[name])}")
     return "\n".join(lines) + "\n"
 
 

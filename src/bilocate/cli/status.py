@@ -45,7 +45,7 @@ def _site_table(sites: Mapping[str, str], volumes: list[Volume]) -> Table:
     for column in ("site", "agent", "volumes", "size"):
         table.add_column(column)
     for site, problem in sorted(sites.items()):
-        here = [volume for volume in volumes if volume["availability_zone"] == site]
+        here = [volume for volume in volumes if volume.site == site]
         agent = Text("away", style=output.BAD) if problem else Text("there", style=output.GOOD)
         table.add_row(site, agent, str(len(here)), f"{sum(volume['size'] for volume in here)} GiB")
     return table

@@ -22,14 +22,23 @@ def up(
     sites: Annotated[
         str | None, typer.Option("--sites", help="Names of the sites; az1,az2 if not given. Kept afterwards.")
     ] = None,
+    agents: Annotated[
+        int | None,
+        typer.Option(
+            "--agents",
+            min=1,
+            max=64,
+            help="Agents of each site, to use more cores; 1 if not given. Kept afterwards.",
+        ),
+    ] = None,
 ) -> None:
-    """Start a controller and an agent per site, or what of them is not running.
+    """Start a controller and the agents of two sites, or what of them is not running.
 
     Everything is kept below DIR: configuration, key, volumes, logs, process ids. The next `up` finds it so.
     """
     layout = Layout.of(state_dir)
     with supervise.locked(layout):
-        configure(layout, api_port, site_names(sites))
+        configure(layout, api_port, site_names(sites), agents)
         started = supervise.start_missing(layout)
         supervise.await_ready(layout)
     output.say(f"started: {', '.join(started)}" if started else "everything was running already", output.GOOD)

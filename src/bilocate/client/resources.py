@@ -60,8 +60,8 @@ class Volume(Named):
 
     @property
     def site(self) -> str:
-        """The availability zone, in Bilocate's word."""
-        return self.availability_zone
+        """Where it is: the name of its zone, or of the zone's site that has it where there are several."""
+        return str(self.told.get("bilocate:site", self.availability_zone))
 
 
 @dataclass(frozen=True, eq=False)

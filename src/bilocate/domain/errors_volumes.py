@@ -60,6 +60,15 @@ class SizeNotWhole(Invalid):
         )
 
 
+class SiteUnclear(Invalid):
+    """A device is at one site; a zone that has several does not tell which."""
+
+    def __init__(self, zone: str, sites: list[str]) -> None:
+        super().__init__(
+            f"{zone} has several sites, {', '.join(sites)}: name the one that has the device or file as its host"
+        )
+
+
 class NotAdopted(Conflict):
     """A volume that was made here can't be given back to anyone."""
 

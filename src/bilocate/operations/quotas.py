@@ -4,7 +4,7 @@ Where a project has no limit of its own the default class decides, and where tha
 that decides is locked while something is made under it: of two calls at once the second sees what the first has taken.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from sqlalchemy import ColumnElement, delete, exists, func, or_, select, text
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bilocate.domain.errors_volumes import GroupQuotaExceeded, QuotaExceeded
 from bilocate.domain.failures import Failure
 from bilocate.domain.volume_states import VolumeStatus
+from bilocate.domain.zones import Zones
 from bilocate.store.journal_models import Operation
 from bilocate.store.models import Group, Pair, Quota, Session, Volume
 
@@ -44,9 +45,9 @@ async def limits_of(db: AsyncSession, project_id: str) -> dict[Resource, int]:
     }
 
 
-async def used_by(db: AsyncSession, project_id: str, sites: list[str]) -> dict[Resource, int]:
+async def used_by(db: AsyncSession, project_id: str, zones: Zones) -> dict[Resource, int]:
     """What the project has. Of groups: as many as in the zone that has the most."""
-    groups = [await _groups_at(db, project_id, site) for site in sites]
+    groups = [await _groups_in(db, project_id, zones.sites(zone)) for zone in zones.names]
     return {
         Resource.VOLUMES: await _volumes(db, project_id),
         Resource.GIGABYTES: await _gigabytes(db, project_id),
@@ -87,8 +88,8 @@ async def require_gigabytes(db: AsyncSession, project_id: str, more_gib: int) ->
         _require(project_id, Resource.GIGABYTES, await _gigabytes(db, project_id), more_gib, limit)
 
 
-async def require_group(db: AsyncSession, project_id: str, production: str, other: str) -> None:
-    """Room for one more group in both zones.
+async def require_group(db: AsyncSession, project_id: str, zones: Zones, production: str, other: str) -> None:
+    """Room for one more group in the zones of both sites.
 
     :raises GroupQuotaExceeded:
     """
@@ -99,9 +100,10 @@ async def require_group(db: AsyncSession, project_id: str, production: str, othe
         (production, Failure.PRODUCTION_GROUP_QUOTA),
         (other, Failure.DR_GROUP_QUOTA),
     ):
-        used = await _groups_at(db, project_id, site)
+        zone = zones.of(site)
+        used = await _groups_in(db, project_id, zones.sites(zone))
         if used >= limit:
-            raise GroupQuotaExceeded(project_id, site, used, limit, failure)
+            raise GroupQuotaExceeded(project_id, zone, used, limit, failure)
 
 
 def _require(project_id: str, resource: Resource, used: int, more: int, limit: int) -> None:
@@ -143,14 +145,14 @@ async def _growing_pairs(db: AsyncSession, project_id: str) -> int:
     return sum(max(0, wanted[str(pair_id)] - size) for pair_id, size in await db.execute(sizes))
 
 
-async def _groups_at(db: AsyncSession, project_id: str, site: str) -> int:
-    """A group is in both of its zones; one without pairs is where its session is."""
+async def _groups_in(db: AsyncSession, project_id: str, sites: Sequence[str]) -> int:
+    """A group is in both of its zones; one without pairs is where its session is. `sites`: those of a zone."""
+    of_session = or_(Session.primary_site.in_(sites), Session.secondary_site.in_(sites))
+    of_pair = or_(Pair.first_site.in_(sites), Pair.second_site.in_(sites))
     here: ColumnElement[bool] = or_(
-        Group.priority_site == site,
-        exists().where(
-            Session.id == Group.id, or_(Session.primary_site == site, Session.secondary_site == site)
-        ),
-        exists().where(Pair.group_id == Group.id, or_(Pair.first_site == site, Pair.second_site == site)),
+        Group.priority_site.in_(sites),
+        exists().where(Session.id == Group.id, of_session),
+        exists().where(Pair.group_id == Group.id, of_pair),
     )
     query = select(func.count()).select_from(Group).where(Group.project_id == project_id, here)
     return int((await db.execute(query)).scalar_one())

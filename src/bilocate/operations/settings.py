@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bilocate.config import ControllerConfig
+from bilocate.domain.zones import Zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class SiteAddress:
     link_address: str | tuple[str, int]  # what the other sites' agents dial: (host, port), or a unix socket
     nbd_host: str  # what hosts dial
     nbd_port: int
+    zone: str = ""  # its availability zone; empty: one of its own, of the same name
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,16 @@ class Settings:
     controller_name: str = "controller"
     timing: Timing = field(default_factory=Timing)
 
+    @property
+    def zones(self) -> Zones:
+        """Which availability zone each site is in."""
+        return Zones({name: site.zone or name for name, site in self.sites.items()})
+
 
 def settings_of(config: ControllerConfig, control_token: str) -> Settings:
     """The operations' part of a controller's configuration."""
     sites = {
-        name: SiteAddress(name, site.control_url, site.link_target(), site.nbd_host, site.nbd_port)
+        name: SiteAddress(name, site.control_url, site.link_target(), site.nbd_host, site.nbd_port, site.zone)
         for name, site in config.sites.items()
     }
     return Settings(sites=sites, control_token=control_token, controller_name=config.controller_name)

@@ -30,16 +30,18 @@ class Installation:
     """Processes are started, stopped and killed by their ids alone.
 
     With `wired` every connection between the three processes goes over a wire of ours that can be cut.
-    `settings`: further lines of TOML for a site or the controller, by name.
+    `settings`: further lines of TOML for a site or the controller, by name. `agents`: in each zone.
     """
 
-    def __init__(self, root: Path, wired: bool = False, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, root: Path, wired: bool = False, settings: Mapping[str, str] | None = None, agents: int = 1
+    ) -> None:
         self.layout = Layout.of(root)
         self.wires = Wires() if wired else None
         self._stopped: set[str] = set()
         self._client: Client | None = None
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        configure(self.layout, None, list(SITES))
+        configure(self.layout, None, list(SITES), agents)
         self._wires_of: dict[str, Proxy] = {}
         if self.wires is not None:
             self._put_wires_in(self.wires)
@@ -51,7 +53,7 @@ class Installation:
     @property
     def names(self) -> list[str]:
         """All processes."""
-        return [CONTROLLER, *SITES]
+        return [CONTROLLER, *self.layout.site_names()]
 
     def up(self) -> None:
         """Start what is not running; ready when this comes back."""

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,13 +27,14 @@ HOST_NAME = "test-host"
 
 @dataclass
 class Protected:
-    """A group; `volumes[n][site]` is the volume of pair n there."""
+    """A group; `volumes[n][zone]` is the volume of pair n there. `at`: its site in each zone."""
 
     installation: Installation
     group_id: str
     volumes: list[dict[str, Volume]]
     pair_ids: list[str]
     connected_as: dict[str, str] = field(default_factory=dict)
+    at: Mapping[str, str] = field(default_factory=lambda: dict(zip(SITES, SITES, strict=True)))
 
     # --- looking ---
 
@@ -76,11 +77,12 @@ class Protected:
 
     def half(self, site: str) -> dict[str, Any]:
         """One site's half of the session, as its agent tells it."""
-        return self.installation.ask_agent(site, f"sessions/{self.group_id}")
+        return self.installation.ask_agent(self.at[site], f"sessions/{self.group_id}")
 
     def files(self, site: str, count: int = 2) -> list[Path]:
         """The first volumes' files at a site."""
-        return [self.installation.volume_file(site, volume[site]["id"]) for volume in self.volumes[:count]]
+        found = self.installation.volume_file
+        return [found(self.at[site], volume[site]["id"]) for volume in self.volumes[:count]]
 
     def sizes(self) -> set[int]:
         """In GiB: what the API tells of all volumes and pairs, and the agents of what they carry."""
@@ -171,12 +173,17 @@ def is_in_step(group: Group) -> bool:
 
 
 def protect(
-    installation: Installation, pairs: int = 2, primary: str = "az1", in_step: bool = True
+    installation: Installation,
+    pairs: int = 2,
+    primary: str = "az1",
+    in_step: bool = True,
+    at: Mapping[str, str] | None = None,
 ) -> Protected:
     """Make volumes, pairs and a group of them; in step when this comes back, if asked."""
     client = installation.client
+    sites = at or dict(zip(SITES, SITES, strict=True))
     volumes = [
-        {site: client.create_volume(f"v{number}-{site}", SIZE_GIB, site) for site in SITES}
+        {site: client.create_volume(f"v{number}-{site}", SIZE_GIB, sites[site]) for site in SITES}
         for number in range(pairs)
     ]
     for volume in volumes:
@@ -190,7 +197,7 @@ def protect(
         wait_available("pair", partial(client.pair, pair_id))
     group = client.create_group("g", ids, primary)
     wait_available("group", lambda: client.group(group["id"]))
-    made_group = Protected(installation, group["id"], volumes, ids)
+    made_group = Protected(installation, group["id"], volumes, ids, at=sites)
     if in_step:
         made_group.act("sync")
         made_group.wait_in_step()

@@ -32,10 +32,10 @@ class NewVolume:
 
 async def require_place(request: Request[Any]) -> None:
     """:raises UnknownSite, Invalid, OutOfReach: its site is none, or does not answer; it has no size or no owner."""
-    sites = request.context.settings.sites
+    settings = request.context.settings
     args: NewVolume = request.args
-    if args.site not in sites:
-        raise UnknownSite(args.site, list(sites))
+    if args.site not in settings.sites:
+        raise UnknownSite(args.site, settings.zones.names)
     if args.size_gib < 1:
         raise Invalid(f"a volume of {args.size_gib} GiB can't be made: the least is 1 GiB")
     if request.project_id is None:

@@ -7,6 +7,7 @@
 An unwind ends in `error`; the pairs are as they were, under new epochs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,13 +21,13 @@ from bilocate.operations.verbs._members import claim, find_pairs, push_sessions,
 from bilocate.operations.verbs._shared import require_agents
 from bilocate.store.journal_models import TargetKind
 from bilocate.store.membership import close_session, join, leave
-from bilocate.store.models import Group
+from bilocate.store.models import Group, Pair
 from bilocate.store.transitions import blame, lock, move_group
 
 
 @dataclass(frozen=True, slots=True)
 class Args:
-    """At least one pair, and the site of production, which is theirs too."""
+    """At least one pair, and the site of production, which is theirs too, or its zone."""
 
     pair_ids: list[str]
     priority_site: str
@@ -58,24 +59,24 @@ class CreateGroup(Verb[Args]):
             raise Invalid("a group is made of at least one pair, each named once")
         async with request.context.database.reading() as db:
             pairs = await find_pairs(db, args.pair_ids, request.project_id, locked=False)
-        require_joinable(pairs, args.priority_site, None)
-        request.facts["other_site"] = pairs[0].secondary_site
+        require_joinable(pairs, _production(request, pairs), None)
+        request.facts.update(production=pairs[0].priority_site, other_site=pairs[0].secondary_site)
         await require_agents(request.context, [pairs[0].first_site, pairs[0].second_site])
 
     async def enter(self, request: Request[Args], db: AsyncSession, operation_id: str) -> None:
         """The group's row, and its claim on the pairs."""
         args = request.args
         pairs = await find_pairs(db, args.pair_ids, request.project_id, locked=True)
-        require_joinable(pairs, args.priority_site, None)
-        other = str(request.facts["other_site"])
-        await require_group(db, pairs[0].project_id, args.priority_site, other)
+        production, other = _production(request, pairs), str(request.facts["other_site"])
+        require_joinable(pairs, production, None)
+        await require_group(db, pairs[0].project_id, request.context.settings.zones, production, other)
         group = Group(
             id=request.target_id,
             project_id=pairs[0].project_id,
             name=args.name,
             description=args.description,
             status=GroupStatus.CREATING,
-            priority_site=args.priority_site,
+            priority_site=production,
             operation_id=operation_id,
         )
         db.add(group)
@@ -90,9 +91,18 @@ class CreateGroup(Verb[Args]):
         blame(group, failure_named(error.kind), str(error))
 
 
+def _production(request: Request[Args], pairs: Sequence[Pair]) -> str:
+    """The site that is named, or that the first pair has in the zone that is named."""
+    asked = request.args.priority_site
+    return request.context.settings.zones.named(asked, (pairs[0].first_site, pairs[0].second_site)) or asked
+
+
+def _sites(run: Run[Args]) -> tuple[str, str]:
+    return str(run.facts.get("production", run.args.priority_site)), str(run.facts["other_site"])
+
+
 async def _join(run: Run[Args], db: AsyncSession) -> Json | None:
-    args = run.args
-    await join(db, run.target_id, args.priority_site, str(run.facts["other_site"]), args.pair_ids)
+    await join(db, run.target_id, *_sites(run), run.args.pair_ids)
     return None
 
 
@@ -102,8 +112,7 @@ async def _leave(run: Run[Args], db: AsyncSession) -> Json | None:
 
 
 async def _push(run: Run[Args]) -> Json | None:
-    sites = [run.args.priority_site, str(run.facts["other_site"])]
-    await push_sessions(run.context, run.target_id, [], sites)
+    await push_sessions(run.context, run.target_id, [], _sites(run))
     return None
 
 

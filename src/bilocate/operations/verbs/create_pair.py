@@ -38,7 +38,7 @@ from bilocate.store.transitions import blame, lock, move_pair, take
 
 @dataclass(frozen=True, slots=True)
 class Args:
-    """Two volumes, and the site of the one that is production."""
+    """Two volumes, and the site of the one that is production, or its zone."""
 
     volume_ids: list[str]
     priority_site: str
@@ -75,7 +75,7 @@ class CreatePair(Verb[Args]):
         for volume_id in sorted(request.args.volume_ids):
             await lock(db, Volume, volume_id, request.project_id)
         volumes = [await lock(db, Volume, volume_id) for volume_id in request.args.volume_ids]
-        await _require_fit(db, request, volumes)
+        primary = await _require_fit(db, request, volumes)
         first, second = volumes
         for volume in volumes:
             volume.pair_id = request.target_id
@@ -89,7 +89,7 @@ class CreatePair(Verb[Args]):
             second_volume_id=second.id,
             first_site=first.site,
             second_site=second.site,
-            priority_site=request.args.priority_site,
+            priority_site=primary,
             size_gib=first.size_gib,
             volume_type=first.volume_type,
             multiattach=first.multiattach,
@@ -110,8 +110,9 @@ class CreatePair(Verb[Args]):
 
 async def _require_fit(
     db: AsyncSession, request: Request[Args], found: list[Volume | None] | list[Volume]
-) -> None:
-    args = request.args
+) -> str:
+    """The site of production."""
+    args, zones = request.args, request.context.settings.zones
     if len(set(args.volume_ids)) != 2 or len(args.volume_ids) != 2:
         raise Invalid("a pair is made of exactly two different volumes")
     volumes: list[Volume] = []
@@ -120,16 +121,19 @@ async def _require_fit(
             raise NotFound("volume", volume_id)
         volumes.append(volume)
     for one, other in pairwise(volumes):
-        if one.site == other.site:
-            raise SameSite(one.site)
+        if zones.of(one.site) == zones.of(other.site):
+            raise SameSite(zones.of(one.site))
         if one.size_gib != other.size_gib:
             raise SizesDiffer(one.size_gib, other.size_gib)
         if one.volume_type != other.volume_type:
             raise TypesDiffer(one.volume_type, other.volume_type)
-    if args.priority_site not in [volume.site for volume in volumes]:
-        raise PriorityElsewhere(args.priority_site, [volume.site for volume in volumes])
+    sites = [volume.site for volume in volumes]
+    primary = zones.named(args.priority_site, sites)
+    if primary is None:
+        raise PriorityElsewhere(args.priority_site, [zones.of(site) for site in sites])
     for volume in volumes:
-        await _require_free(db, volume, volume.site == args.priority_site)
+        await _require_free(db, volume, volume.site == primary)
+    return primary
 
 
 async def _require_free(db: AsyncSession, volume: Volume, production: bool) -> None:
