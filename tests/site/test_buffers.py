@@ -1,6 +1,15 @@
 """Memory that is used again: never while anything refers to it, and no more of it than is said."""
 
-from bilocate.site.buffers import KEPT_BYTES_MAX, KEPT_LENGTH_MAX, KEPT_LENGTH_MIN, MIB, Buffers
+import ctypes
+
+from bilocate.site.buffers import (
+    ALIGNMENT_BYTES,
+    KEPT_BYTES_MAX,
+    KEPT_LENGTH_MAX,
+    KEPT_LENGTH_MIN,
+    MIB,
+    Buffers,
+)
 
 
 def test_one_that_nobody_refers_to_is_given_out_again() -> None:
@@ -23,6 +32,15 @@ def test_one_in_use_is_not_whoever_uses_it_and_however() -> None:
         each[:1] = b"x"
     assert bytes(view) == b"v"
     assert whole[0] == held[0][0] == 0
+
+
+def test_they_begin_where_the_kernel_copies_fast() -> None:
+    buffers = Buffers()
+    used = [buffers.take(length) for length in (MIB, KEPT_LENGTH_MIN, MIB + 1, KEPT_LENGTH_MAX)]
+    assert [ctypes.addressof(ctypes.c_char.from_buffer(each)) % ALIGNMENT_BYTES for each in used] == [0] * 4
+    for each in used:
+        each[:] = bytes(len(each))
+        assert each.__sizeof__() < len(each) + 4096
 
 
 def test_lengths_are_exact_and_those_not_worth_it_are_not_kept() -> None:
