@@ -43,6 +43,14 @@ def test_everything_else_says_what_to_do(seen: Group, urgent: bool, advice: str)
     assert advice in risk.sentence
 
 
+def test_copies_of_several_moments_are_told_with_what_is_at_risk() -> None:
+    for replication, told in (("inactive", True), ("copying", False)):
+        risk = group_risk(Group.of({**group(replication=replication), "bilocate:mixed_moments": True}))
+        assert risk is not None
+        assert ("--allow-mixed-moments" in risk.sentence) is told
+    assert group_risk(group()) is None
+
+
 def test_one_screen(api: FakeApi, run: Run) -> None:
     shop = api.add_group("shop", replication_status="copying")
     api.add_pair("p1", shop["id"], progress="25", replication_status="copying")

@@ -9,8 +9,8 @@ from bilocate.domain.observed import FaultLevel, HalfReport, Observed, Replicati
 
 EPOCH = 7
 WANTED = Wanted(EPOCH, RowState.IN_SYNC, paused=False, members=2)
-PRIMARY = HalfReport(EPOCH, primary=True, in_step=True, serving=True, link_up=True, generations=("g1", "g2"))
-SECONDARY = HalfReport(EPOCH, primary=False, link_up=True, generations=("g1", "g2"))
+PRIMARY = HalfReport(EPOCH, primary=True, in_step=True, serving=True, link_up=True, generations=("g1", "g1"))
+SECONDARY = HalfReport(EPOCH, primary=False, link_up=True, generations=("g1", "g1"))
 PAUSED = replace(WANTED, state=RowState.STALE, paused=True)
 APART = replace(PRIMARY, in_step=False, link_up=False)
 
@@ -48,6 +48,22 @@ def test_paused_is_equal_only_when_both_sites_prove_it() -> None:
     ]
     for primary, secondary in different:
         assert observe(PAUSED, primary, secondary).replication is Replication.INACTIVE
+
+
+def test_copies_of_several_moments_are_told_before_anybody_needs_them() -> None:
+    for known in (("g1", "g3"), ("g1", "")):
+        joined = replace(SECONDARY, generations=known)
+        assert observe(PAUSED, APART, joined).mixed_moments, known
+        assert observe(replace(PAUSED, paused=False), None, joined).mixed_moments, "also without production"
+        assert not observe(replace(PAUSED, members=1), APART, joined).mixed_moments, (
+            "a volume is of one moment"
+        )
+        assert not observe(WANTED, PRIMARY, joined).mixed_moments, "it is in step"
+        assert not observe(PAUSED, APART, replace(joined, epoch=EPOCH - 1)).mixed_moments, "not known"
+    assert not observe(PAUSED, APART, SECONDARY).mixed_moments
+    assert not observe(PAUSED, APART, replace(SECONDARY, generations=("", ""))).mixed_moments, (
+        "no copies at all"
+    )
 
 
 def test_a_lossless_failover_is_told_as_stopped_and_equal_whatever_the_other_site_says() -> None:

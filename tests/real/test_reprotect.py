@@ -97,6 +97,7 @@ def test_a_pair_that_joined_since_is_not_failed_over_with_the_others_without_a_w
             group.wait("step", is_in_step)
             group.act("stop")
             group.wait("rest", lambda seen: seen["replication_status"] == "active-stopped")
+    assert group.seen()["bilocate:mixed_moments"] is True
     installation.kill("az1")
     refused = group.refusal("failover", allow_data_loss=True)
     assert "not known to be of one moment" in refused

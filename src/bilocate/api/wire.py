@@ -139,6 +139,8 @@ def group(row: Group, pair_ids: Sequence[str], seen: Observed, zones: Zones) -> 
         "failure_detail": _failure(row.failure or seen.failure),
         "fault_level": FAULT_LEVEL[seen.fault],
         **failure_message(row.failure_message or seen.message),
+        # Beyond the documented API, and there only when it is so.
+        **({"bilocate:mixed_moments": True} if seen.mixed_moments else {}),
     }
 
 

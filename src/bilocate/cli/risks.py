@@ -40,7 +40,15 @@ def group_risk(group: Group) -> Risk | None:
     name = group["name"] or group["id"]
     status, replication = group["status"], group.get("replication_status")
     found = _failed(name, status, group) or _faulty(name, group) or _resting(name, status, replication, group)
-    return Risk(f"group {name}", *found) if found else None
+    if found is None:
+        return None
+    sentence, urgent = found
+    if group.get("bilocate:mixed_moments") and replication != "copying":
+        sentence += (
+            ". What the other site holds of its volumes is not known to be of one moment: until it was in step, even "
+            "a forced failover is refused without --allow-mixed-moments"
+        )
+    return Risk(f"group {name}", sentence, urgent)
 
 
 def lone_pair_risk(pair: Pair) -> Risk | None:

@@ -8,6 +8,7 @@ from enum import Enum
 
 from bilocate.domain.arbiter import RowState
 from bilocate.domain.failures import Failure
+from bilocate.domain.generations import of_one_moment
 
 
 class Replication(Enum):
@@ -63,13 +64,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The truth shown. `progress` is a percentage, None while there is nothing to tell."""
+    """The truth shown. `progress` is a percentage, None while there is nothing to tell. `mixed_moments`: the secondary
+    has copies, and they are not known to be of one moment (MOMENT)."""
 
     replication: Replication
     fault: FaultLevel
     progress: int | None = None
     failure: Failure | None = None
     message: str | None = None
+    mixed_moments: bool = False
 
 
 def observe(wanted: Wanted, primary: HalfReport | None, secondary: HalfReport | None) -> Observed:
@@ -84,6 +87,7 @@ def observe(wanted: Wanted, primary: HalfReport | None, secondary: HalfReport | 
         progress=_progress(replication, primary),
         failure=failure if replication is Replication.ERROR else None,
         message=message if replication is Replication.ERROR else None,
+        mixed_moments=_mixed(wanted, secondary),
     )
 
 
@@ -123,6 +127,12 @@ def _equal(wanted: Wanted, primary: HalfReport | None, secondary: HalfReport | N
         and primary.generations == secondary.generations
         and "" not in primary.generations
     )
+
+
+def _mixed(wanted: Wanted, secondary: HalfReport | None) -> bool:
+    if wanted.members < 2 or wanted.state is RowState.IN_SYNC or secondary is None:
+        return False
+    return any(secondary.generations) and not of_one_moment(secondary.generations)
 
 
 def _abnormal(report: HalfReport | None) -> bool:

@@ -70,8 +70,13 @@ SCHEMAS: dict[str, Json] = {
     ),
     "BegunGroup": told(_GROUP_HEAD),
     "Group": told(
-        {**_GROUP_HEAD, **_STATE, "replication_ids": list_of(ID)},
-        optional=["failure_message"],
+        {
+            **_GROUP_HEAD,
+            **_STATE,
+            "replication_ids": list_of(ID),
+            "bilocate:mixed_moments": constant(True),
+        },
+        optional=["failure_message", "bilocate:mixed_moments"],
     ),
 }
 
