@@ -93,7 +93,8 @@ class DirectionsDiffer(Invalid):
     def __init__(self, pair_id: str, pair_site: str, group_site: str) -> None:
         super().__init__(
             f"production of pair {pair_id} is in {pair_site}, that of the group in {group_site}: "
-            "only pairs of the same direction can be in one group"
+            "only pairs of the same direction can be in one group. To turn it, make a group of it alone, sync and "
+            "reverse that, and remove it from there"
         )
 
 

@@ -35,6 +35,7 @@ class WholeOperator:
         self.defects: list[str] = []
         self._calls: list[asyncio.Task[None]] = []
         self._regroupings: list[asyncio.Task[None]] = []  # those that change members
+        self._moves: list[asyncio.Task[None]] = []  # those that change production's site
 
     @property
     def busy(self) -> bool:
@@ -72,8 +73,13 @@ class WholeOperator:
         self.look()
         self.asked += 1
         verb, args = self._choose(self.rng.choice(kinds))
-        if verb is not None and not (verb in MOVES and self._may_be_split):
+        if verb is not None and not (verb in MOVES and self._may_be_split) and not self._may_move(args):
             self._call(verb, args)
+
+    def _may_move(self, args: dict[str, Any]) -> bool:
+        """Whether a pair is to leave while production may be about to move: that call may be slow, and come after."""
+        self._moves = _under_way(self._moves)
+        return "remove" in args and bool(self._moves)
 
     def _choose(self, kind: str) -> tuple[str | None, dict[str, Any]]:
         match kind:
@@ -227,6 +233,8 @@ class WholeOperator:
             self._calls.append(call)
             if verb == REGROUP:
                 self._regroupings.append(call)
+            if verb in MOVES:
+                self._moves.append(call)
 
     async def _do(self, controller: Controller, verb: str, args: dict[str, Any]) -> None:
         self._note(f"{verb} {args} at {controller.name}")
