@@ -1,11 +1,11 @@
 """Zones of several sites, as clients see them: they know zones, and the agents' names only where they ask."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
 from tests.api.conftest import World, a_world
-from tests.api.harness import GROUPS, PAIRS, Json, error_of, group_body, pair_body
+from tests.api.harness import GROUPS, PAIRS, Api, Json, error_of, group_body, pair_body
 
 from bilocate.domain.geometry import GIB
 
@@ -39,6 +39,9 @@ async def test_a_projects_volumes_are_together_and_may_be_put_elsewhere(zones: W
     assert site_of(zones, await api.volume("az1")) == first, "where most are"
     copy = await api.made("volumes", {"volume": {"source_volid": placed["id"], "availability_zone": "az1"}})
     assert site_of(zones, copy) == other, "a copy is where its source is"
+    for _ in range(2):
+        await api.volume(other)
+    assert site_of(zones, await api.volume("az1")) == other, "where most are now"
     refused = await api.call("POST", "volumes", {"volume": {"size": 1, "availability_zone": "az3"}})
     assert "choose one of az1, az2" in error_of(refused)["message"]
 
@@ -120,8 +123,50 @@ async def test_a_quota_of_groups_is_of_the_zone(zones: World) -> None:
         volumes = [(await api.volume(site))["id"] for site in sites]
         pairs.append(await api.made(PAIRS, pair_body(volumes)))
     await api.group(pairs[:1])
+    assert await groups_used(api) == 1
     refused = await api.call("POST", GROUPS, group_body([pairs[1]["id"]]))
     assert "az1" in error_of(refused)["message"]
+
+
+async def groups_used(api: Api) -> int:
+    told = (await api.call("GET", f"os-quota-sets/{api.project_id}?usage=true")).json()["quota_set"]
+    return int(told["replication_consistency_groups"]["in_use"])
+
+
+async def test_groups_of_all_sites_of_a_zone_are_counted(zones: World) -> None:
+    api = zones.api
+    for sites in (("a1", "b1"), ("a2", "b2")):
+        volumes = [(await api.volume(site))["id"] for site in sites]
+        await api.group([await api.made(PAIRS, pair_body(volumes))])
+    assert await groups_used(api) == 2
+
+
+async def test_a_look_at_a_group_asks_its_own_sites(zones: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    api, observer = zones.api, zones.api.parts.operations.observer
+    volumes = [(await api.volume(site))["id"] for site in ("a2", "b1")]
+    group = await api.group([await api.made(PAIRS, pair_body(volumes))])
+    path = f"{GROUPS}/{group['id']}"
+    for site in ("a2", "b1"):
+        await observer.fresh(site)
+    asked: list[str] = []
+    freshen = observer.freshen
+
+    async def noted(sites: Iterable[str], *rest: float | None) -> None:
+        asked.extend(found := list(sites))
+        await freshen(found, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(observer, "freshen", noted)
+    assert (await api.call("GET", path)).status_code == 200
+    assert sorted(set(asked)) == ["a2", "b1"]
+
+
+async def test_a_search_by_tags_tells_zones(zones: World) -> None:
+    api = zones.api
+    volume = await api.volume("a2")
+    answer = await api.call("POST", f"os-vendor-tags/volumes/{volume['id']}", {"tags": {"tier": "1"}})
+    assert answer.status_code == 200, answer.text
+    found = (await api.call("GET", "os-vendor-tags/volumes/resource_instances?tags={'tier': []}")).json()
+    assert [each["resource_detail"]["availability_zone"] for each in found["resources"]] == ["az1"]
 
 
 async def test_a_device_is_adopted_at_the_site_that_has_it(zones: World) -> None:

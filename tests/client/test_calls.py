@@ -53,6 +53,7 @@ async def test_a_volume_is_typed_and_holds_all_that_the_api_said(client: AsyncCl
     assert (volume.name, volume.size, volume.site, volume.multiattach) == ("data", 1, "az1", False)
     assert volume.metadata == {"tier": "1"}
     assert volume["os-vol-tenant-attr:tenant_id"]  # a field that the type does not name
+    assert Volume.of({**volume, "bilocate:site": "az1-2"}).site == "az1-2", "where its zone has several"
     changed = await client.update_volume(volume.id, name="books")
     assert (changed.name, changed.description) == ("books", "d")
     await client.extend_volume(volume.id, 2)
