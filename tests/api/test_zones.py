@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.api.conftest import World, a_world
 from tests.api.harness import GROUPS, PAIRS, Api, Json, error_of, group_body, pair_body
+from tests.api.test_groups import replicating
 
 from bilocate.domain.geometry import GIB
 
@@ -80,7 +81,7 @@ async def test_a_group_is_made_failed_over_and_found_by_zone(zones: World) -> No
     assert len({site_of(zones, volume) for volume in volumes}) == 1
     site = site_of(zones, volumes[0])
     assert len((await api.call("GET", f"volumes?availability_zone={site}")).json()["volumes"]) == 2
-    await zones.fake.converge()
+    await replicating(zones, group["id"])
     for name in SITES["az1"]:
         zones.fake.agents[name].up = False
     assert (await api.act(group["id"], "os-failover-replication-consistency-group")).status_code == 200
