@@ -36,7 +36,9 @@ def create(
     size: Annotated[int | None, typer.Option("--size", min=1, metavar="GIB", help="Size in GiB.")] = None,
     site: Annotated[
         str | None,
-        typer.Option("--site", help="The site that keeps it, such as az1; a copy's is its source's."),
+        typer.Option(
+            "--site", help="The site, or zone, that keeps it, such as az1; a copy's is its source's."
+        ),
     ] = None,
     source: Annotated[
         str | None,

@@ -104,7 +104,7 @@ class SitesDiffer(Invalid):
     def __init__(self, pair_id: str, sites: list[str], expected: list[str]) -> None:
         super().__init__(
             f"pair {pair_id} is between {' and '.join(sites)}, the others between {' and '.join(expected)}: "
-            "all pairs of a group must be between the same two availability zones"
+            "all pairs of a group must be between the same two availability zones, and at one site in each of them"
         )
 
 

@@ -50,12 +50,12 @@ def require_joinable(
             raise WrongStatus("pair", pair.id, pair.status, [PairStatus.AVAILABLE], remedy)
         if pair.operation_id is not None:
             raise TargetBusy("pair", pair.id, pair.operation_id)
-        if pair.priority_site != site:
-            raise DirectionsDiffer(pair.id, pair.priority_site, site)
         mine = {pair.first_site, pair.second_site}
         sites = sites or mine
         if mine != sites:
             raise SitesDiffer(pair.id, sorted(mine), sorted(sites))
+        if pair.priority_site != site:
+            raise DirectionsDiffer(pair.id, pair.priority_site, site)
 
 
 async def claim(db: AsyncSession, group: Group, pair_ids: Sequence[str]) -> None:
