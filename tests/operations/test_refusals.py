@@ -11,6 +11,7 @@ from tests.operations.trying import Snapshots
 
 from bilocate.domain.errors_operations import (
     AgentBusy,
+    DirectionsDiffer,
     GroupEmpty,
     NotAMember,
     NotFound,
@@ -258,5 +259,31 @@ def test_a_volume_whose_exports_are_being_changed_gets_no_status_by_hand(sqlite_
         with pytest.raises(AgentBusy, match="exports"):
             await place.operations.reset_status(volume_id, VolumeStatus.AVAILABLE, project_id="p")
         assert (await place.row(Volume, volume_id)).status is before.status
+
+    at_a_place(sqlite_url, work)
+
+
+async def turned(place: Place, pair_id: str, now_at: str) -> None:
+    """Production of a pair that is in no group goes to its other site, as the refusal of such a pair says."""
+    group_id = new_id()
+    made = await place.do("create_group", group_id, pair_ids=[pair_id], priority_site=now_at)
+    assert made is SUCCEEDED
+    for verb, args in (("sync", {}), ("reverse", {}), ("stop", {}), ("update_group", {"remove": [pair_id]})):
+        await place.world.converge()
+        assert await place.do(verb, group_id, **args) is SUCCEEDED, verb
+
+
+def test_a_pair_of_the_other_direction_can_be_turned(sqlite_url: str) -> None:
+    async def work(place: Place) -> None:
+        pair_id, group_id = await place.pair(), await place.group(1)
+        await turned(place, pair_id, "az1")
+        assert (await place.row(Pair, pair_id)).priority_site == "az2"
+        with pytest.raises(
+            DirectionsDiffer, match=r"is in az2, that of the group in az1.*sync and reverse that"
+        ):
+            await place.begin("update_group", group_id, {"add": [pair_id]})
+        await turned(place, pair_id, "az2")
+        assert await place.do("update_group", group_id, add=[pair_id]) is SUCCEEDED
+        assert (await place.row(Pair, pair_id)).group_id == group_id
 
     at_a_place(sqlite_url, work)
