@@ -198,6 +198,8 @@ class SiteLimits:
     intents_max: int = 4096  # extents per session that stay marked: 16 GiB of working set pays once
     nbd_request_bytes_max: int = 32 * MIB  # what qemu and the kernel send at most
     resync_window_bytes: int = 8 * MIB  # chunks under way in a resync; fills a link of 1 GB/s at 8 ms
+    # What a resync compares and copies, of each group; 0: as fast as it goes beside hosts' writes.
+    resync_bytes_per_second: int = 0
 
 
 @dataclass(frozen=True, slots=True)

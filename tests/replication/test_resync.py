@@ -24,10 +24,14 @@ from bilocate.replication.frames import (
     Welcome,
 )
 from bilocate.replication.marks import Marks
+from bilocate.replication.pace import Pace
 from bilocate.replication.ports import ChunkContent
 from bilocate.replication.records import VolumeRecord
 from bilocate.replication.requests import Op
 from bilocate.replication.resync import LOCKED_CHUNKS, Copier, batches_of, set_of
+
+NOW = 5.0
+ZERO_DIGEST = bytes(32)
 
 
 def content(chunk: int, fill: int) -> ChunkContent:
@@ -38,7 +42,9 @@ def content(chunk: int, fill: int) -> ChunkContent:
 class Copy:
     """A resync over a path under the permit, which is linked; reads end when the test says so."""
 
-    def __init__(self, chunks: Sequence[BitMap], window_chunks: int = 1000) -> None:
+    def __init__(
+        self, chunks: Sequence[BitMap], window_chunks: int = 1000, chunks_per_second: float = 0.0
+    ) -> None:
         self.path = Path()
         self.path.path.take_permit()
         self.reads: list[tuple[int, range, int]] = []
@@ -52,12 +58,13 @@ class Copy:
             self.path.marks,
             lambda: next(self.tokens),
             window_chunks * CHUNK_BYTES,
+            Pace(int(chunks_per_second * CHUNK_BYTES)),
             chunks,
-            5.0,
+            NOW,
             lambda: self.ends.append(1),
             self.failures.append,
         )
-        self.copier.go_on()
+        self.copier.go_on(NOW)
 
     def sent(self, kind: Kind) -> list[tuple[int, int, int]]:
         """Frames of a kind as (volume, offset, length)."""
@@ -72,7 +79,7 @@ class Copy:
     def read(self, fill: int) -> None:
         """The first read under way ends: chunks of this byte."""
         _, chunks, token = self.reads.pop(0)
-        assert self.copier.on_chunks(token, 0, [content(chunk, fill) for chunk in chunks])
+        assert self.copier.on_chunks(token, 0, [content(chunk, fill) for chunk in chunks], NOW)
 
 
 def test_SET_each_volume_by_its_own_past() -> None:
@@ -159,9 +166,9 @@ def test_the_window_counts_what_is_asked_and_what_is_copied_and_not_confirmed() 
     copy.read(2)
     assert copy.sent(Kind.COPY) == [(0, 0, CHUNK_BYTES), (0, 2 * CHUNK_BYTES, CHUNK_BYTES)]
     assert len(copy.sent(Kind.ASK)) == 2
-    copy.copier.confirmed(1)
+    copy.copier.confirmed(1, NOW)
     assert copy.sent(Kind.ASK)[2:] == [(0, 4, 1)]
-    copy.copier.confirmed(2)
+    copy.copier.confirmed(2, NOW)
     assert copy.sent(Kind.ASK)[3:] == [(1, 1, 1)]
     copy.hashes(0, 4, 1)
     copy.hashes(1, 1, 1, [content(1, 7)])
@@ -169,7 +176,7 @@ def test_the_window_counts_what_is_asked_and_what_is_copied_and_not_confirmed() 
     assert len(copy.sent(Kind.ASK)) == 4
     copy.read(7)  # equal: nothing to copy, and room at once
     assert copy.sent(Kind.ASK)[4:] == [(1, 3, 1)]
-    copy.copier.confirmed(3)
+    copy.copier.confirmed(3, NOW)
     copy.hashes(1, 3, 1)
     copy.hashes(1, 5, 1)
     copy.read(4)
@@ -179,7 +186,7 @@ def test_the_window_counts_what_is_asked_and_what_is_copied_and_not_confirmed() 
     assert copy.sent(Kind.COPY)[2:] == [
         (volume, chunk * CHUNK_BYTES, CHUNK_BYTES) for volume, chunk in ((0, 4), (1, 3), (1, 5))
     ]
-    copy.copier.confirmed(5)
+    copy.copier.confirmed(5, NOW)
     assert len(copy.ends) == 1
 
 
@@ -202,11 +209,11 @@ def test_it_is_done_only_when_the_last_answer_and_the_last_read_are_here() -> No
     copy = Copy([BitMap([0, 2])])
     copy.hashes(0, 0, 1)
     copy.read(1)
-    copy.copier.confirmed(1)
-    copy.copier.go_on()
+    copy.copier.confirmed(1, NOW)
+    copy.copier.go_on(NOW)
     assert not copy.ends  # the second question is open
     copy.hashes(0, 2, 1)
-    copy.copier.go_on()
+    copy.copier.go_on(NOW)
     assert not copy.ends  # its chunk is being read
     copy.read(1)
     assert len(copy.ends) == 1
@@ -257,12 +264,12 @@ def test_LOCKCOPY_the_locks_are_freed_when_the_resync_ends_badly(error: int) -> 
     assert len(copy.reads) == 2
     _, _, token = copy.reads.pop()
     if error:
-        assert copy.copier.on_chunks(token, error, [])
+        assert copy.copier.on_chunks(token, error, [], NOW)
         where = f"{CHUNK_BYTES} bytes at {LOCKED_CHUNKS * CHUNK_BYTES} of volume 0"
         assert copy.failures == [f"{where} can't be read here: errno {error}"]
     else:
         copy.copier.abandon()
-        assert not copy.copier.on_chunks(token, 0, [])
+        assert not copy.copier.on_chunks(token, 0, [], NOW)
     assert len(copy.sent(Kind.WRITE)) == 1
     assert not copy.ends
 
@@ -279,3 +286,50 @@ def test_a_secondary_is_asked_anew_when_a_chunk_can_not_be_read_here() -> None:
     scene.until_answered(scene.host.write(9))
     disk.failures.clear()
     scene.until_in_step()
+
+
+def test_a_bound_on_speed_asks_a_piece_at_a_time() -> None:
+    copy = Copy([BitMap(range(100))], chunks_per_second=320)
+    assert copy.sent(Kind.ASK) == [(0, 0, 32)], "a tenth of a second of it"
+    assert copy.copier.due == pytest.approx(NOW + 0.1)
+    copy.copier.go_on(NOW + 0.09)
+    assert len(copy.sent(Kind.ASK)) == 1
+    for later in (0.1, 0.2, 0.3):
+        copy.copier.go_on(NOW + later + 1e-9)
+    assert copy.sent(Kind.ASK)[1:] == [(0, 32, 32), (0, 64, 32), (0, 96, 4)]
+    assert copy.copier.due < 0, "nothing is left to ask"
+
+
+def test_a_bound_on_speed_and_a_full_window() -> None:
+    """Whoever waits for the window is called by what makes room, not by the clock."""
+    copy = Copy([BitMap(range(100))], window_chunks=32, chunks_per_second=320)
+    assert copy.copier.due < 0
+    copy.copier.go_on(NOW + 1)
+    assert len(copy.sent(Kind.ASK)) == 1
+
+
+def test_a_bound_on_speed_does_not_hold_up_what_is_empty_at_both_sites() -> None:
+    copy = Copy([BitMap(range(100))], chunks_per_second=320)
+    copy.hashes(0, 0, 32)
+    for _, chunks, token in (copy.reads.pop(0), copy.reads.pop(0)):
+        zeros = [ChunkContent(chunk, ZERO_DIGEST, None) for chunk in chunks]
+        assert copy.copier.on_chunks(token, 0, zeros, NOW)
+    assert copy.sent(Kind.ASK)[1:] == [(0, 32, 32)]
+    copy.hashes(0, 32, 32)
+    copy.read(1)
+    assert len(copy.sent(Kind.COPY)) == LOCKED_CHUNKS
+    assert len(copy.sent(Kind.ASK)) == 2
+    assert copy.copier.due == pytest.approx(NOW + 0.1), "what had to be copied was not spared"
+
+
+def test_a_bound_on_speed_counts_what_is_compared_and_equal() -> None:
+    copy = Copy([BitMap(range(LOCKED_CHUNKS))], chunks_per_second=LOCKED_CHUNKS * 4)
+    peer = [content(chunk, 1) for chunk in range(LOCKED_CHUNKS)]
+    for first in range(0, LOCKED_CHUNKS, 6):
+        count = min(6, LOCKED_CHUNKS - first)
+        copy.copier.go_on(NOW + first)
+        copy.hashes(0, first, count, peer[first : first + count])
+        before = copy.copier.due
+        copy.read(1)
+        assert copy.copier.due == before
+    assert not copy.sent(Kind.COPY)

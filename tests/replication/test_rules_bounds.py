@@ -3,7 +3,7 @@
 import errno
 
 import pytest
-from tests.replication.scene import SECTORS_PER_EXTENT, Scene, in_step, solo
+from tests.replication.scene import SECTORS_PER_CHUNK, SECTORS_PER_EXTENT, Scene, in_step, solo
 from tests.sim.world.disk import Failure
 from tests.sim.world.scheduler import Kind
 from tests.sim.world.world import KIB, SESSION, A, B
@@ -74,6 +74,24 @@ def test_rule_27_intents_of_a_secondary_stay_within_their_bound_while_it_is_copi
         record = scene.b.ledger.volumes.get(scene.world.volume_id(0, B))
         most = max(most, len(record.intents) if record is not None else 0)
     assert 0 < most <= 3
+
+
+def test_a_resync_keeps_to_its_bound_and_hosts_do_not_wait_for_it() -> None:
+    """32 chunks differ, and 16 may be compared in a second; nothing else happens that could wake anyone."""
+    scene = solo(
+        EXTENTS, resync_bytes_per_second=16 * 64 * KIB, heartbeat_seconds=5.0, heartbeat_timeout_seconds=15.0
+    )
+    for chunk in range(32):
+        scene.until_answered(scene.host.write(chunk * 2 * SECTORS_PER_CHUNK))
+    scene.join()
+    scene.wait(A, "copying")
+    began = scene.world.scheduler.now
+    scene.run(0.3)
+    asked = scene.world.scheduler.now
+    scene.until_answered(scene.host.write(5 * SECTORS_PER_CHUNK))
+    assert scene.world.scheduler.now - asked < 0.05
+    scene.until_in_step()
+    assert 1.8 < scene.world.scheduler.now - began < 2.6
 
 
 def content(extent: int) -> bytes:

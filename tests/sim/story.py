@@ -24,6 +24,8 @@ LOOK_SECONDS = 0.2  # between two looks of the operator in a healed world
 TELLING = frozenset({Kind.LEDGER, Kind.FLUSH, Kind.CALL, Kind.ASK, Kind.ANSWER, Kind.LINK})
 LOOKED_AT = frozenset({Kind.CALL, Kind.ANSWER, Kind.LINK})  # what the row or a site says may be another now
 LONG_RESUME_SECONDS = 0.3
+# The share of seeds whose resyncs have a bound, and the bounds in bytes a second.
+PACED, PACES = 0.15, (4 * 1024 * 1024, 32 * 1024 * 1024)
 
 
 @dataclass(slots=True)
@@ -35,6 +37,12 @@ class Told:
     requests: int
     audits: int
     operations: int
+
+
+def pace_of(seed: int) -> int:
+    """The bound on a resync's bytes per second; most seeds have none. Of a stream of its own: it came late."""
+    rng = Random(f"{seed} pace")
+    return rng.choice(PACES) if rng.random() < PACED else 0
 
 
 class Story:
@@ -52,6 +60,7 @@ class Story:
             intents_max=mix.intents_max,
             unanswered_bytes_max=mix.unanswered_bytes_max,
             resume_wait_seconds=LONG_RESUME_SECONDS if mix.lazy_resume else QUICK.resume_wait_seconds,
+            resync_bytes_per_second=pace_of(seed),
         )
         self.world = self._make_world(limits, trace)
         self.delays.change(mix.lossy_calls, mix.slow_steps)

@@ -12,6 +12,7 @@ class Limits:
     unanswered_bytes_max: int = 64 * MIB
     intents_max: int = 4096
     resync_window_bytes: int = 8 * MIB
+    resync_bytes_per_second: int = 0  # 0: as fast as it goes
     heartbeat_seconds: float = 0.25
     heartbeat_timeout_seconds: float = 1.5
     resume_wait_seconds: float = 0.25

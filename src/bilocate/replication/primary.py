@@ -112,7 +112,7 @@ class PrimaryHalf:
             case S.MARKING:
                 self.resync.pursue_mark()
             case S.COPYING:
-                self.resync.end_copying()
+                self.resync.pursue_copying(now)
             case S.REPORTING:
                 self.resync.pursue_report()
             case S.QUIESCING | S.QUIESCED:
@@ -319,7 +319,7 @@ class PrimaryHalf:
             raise MalformedFrame(f"CONFIRM of {seq}, {self.path.seq} is the last that was sent")
         self.path.confirmed(seq)
         if self.resync.copier is not None:
-            self.resync.copier.confirmed(seq)
+            self.resync.copier.confirmed(seq, self.now)
         if self.state is S.DRAINING:
             self.resync.drained_perhaps()
 
@@ -462,7 +462,7 @@ class PrimaryHalf:
         """Chunks were read, for the resync or the pull; for neither when the link is gone meanwhile."""
         copier, puller = self.resync.copier, self._start.puller
         if copier is not None:
-            copier.on_chunks(token, errno, contents)
+            copier.on_chunks(token, errno, contents, self.now)
         elif puller is not None:
             puller.on_chunks(token, errno, contents)
 
@@ -494,7 +494,7 @@ class PrimaryHalf:
         if self.state is S.RETIRED:
             return None
         # What was due at the last look has been looked at; what became due since is still to be.
-        times = [self._ask_at, self.resync.backoff.until, self._start.backoff.until]
+        times = [self._ask_at, self.resync.backoff.until, self._start.backoff.until, self.resync.due]
         if self.state in (S.WAITING, S.TRIPPED):
             times.append(self._wait_until)
         if self.quiesced:

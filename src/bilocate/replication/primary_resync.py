@@ -6,6 +6,7 @@ from bilocate.domain.arbiter import Call, RowState
 from bilocate.domain.primary_states import PrimaryEvent, PrimaryState
 from bilocate.replication.backoff import Backoff
 from bilocate.replication.frames import Kind, header
+from bilocate.replication.pace import Pace
 from bilocate.replication.records import Change
 from bilocate.replication.resync import Copier, Progress, set_of
 
@@ -67,13 +68,25 @@ class Resync:
             half.marks,
             half.next_token,
             half.limits.resync_window_bytes,
+            Pace(half.limits.resync_bytes_per_second),
             chunks,
             now,
             self._set_copied,
             half.give_link_up,
         )
         self.progress = self.copier.progress
-        self.copier.go_on()
+        self.copier.go_on(now)
+
+    @property
+    def due(self) -> float:
+        """When copying that only its pace holds up goes on; else a time that is long past."""
+        return float("-inf") if self.copier is None else self.copier.due
+
+    def pursue_copying(self, now: float) -> None:
+        """COPYING: the pace may allow more now, or all is copied and the last write under way is on the link."""
+        if self.copier is not None and float("-inf") < self.copier.due <= now:
+            self.copier.go_on(now)
+        self.end_copying()
 
     def _set_copied(self) -> None:
         self._copied = True

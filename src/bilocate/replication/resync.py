@@ -22,6 +22,7 @@ from bilocate.replication.frames import (
     header,
 )
 from bilocate.replication.marks import Marks, runs
+from bilocate.replication.pace import Pace
 from bilocate.replication.ports import ChunkContent, Ports
 from bilocate.replication.requests import Op, Request
 from bilocate.replication.write_path import WritePath
@@ -65,6 +66,7 @@ class Copier:
         marks: Sequence[Marks],
         next_token: Callable[[], int],
         window_bytes: int,
+        pace: Pace,
         chunks: Sequence[BitMap],
         now: float,
         done: Callable[[], None],
@@ -72,12 +74,13 @@ class Copier:
     ) -> None:
         self._ports = ports
         self._path = path
+        self._pace = pace
         self._marks = marks
         self._next_token = next_token
         self._window_bytes = window_bytes
         self._done = done
         self._failed = failed
-        self._batches = deque(batches_of(chunks))
+        self._batches = deque(batches_of(chunks, pace.piece_chunks))
         total = sum(
             chunk_length(chunk, marks[volume].record.size_bytes)
             for volume, part in enumerate(chunks)
@@ -90,16 +93,26 @@ class Copier:
         self._unconfirmed: deque[tuple[int, int]] = deque()  # (seq, bytes) of chunks on the link
         self._unconfirmed_bytes = 0
 
-    def go_on(self) -> None:
-        """Ask for more hashes while the window has room."""
-        while self._batches and self._under_way + self._unconfirmed_bytes < self._window_bytes:
+    def go_on(self, now: float) -> None:
+        """Ask for more hashes while the window has room and the pace allows it."""
+        while self._may_ask and self._pace.allows(now):
             volume, first, count = self._batches.popleft()
             self._asked[volume, first] = count
             size = self._bytes(volume, first, count)
             self._under_way += size
+            self._pace.begun(size, now)
             self._send(header(Kind.ASK, volume=volume, length=count, offset=first))
         if not (self._batches or self._asked or self._locks or self._under_way):
             self._done()
+
+    @property
+    def _may_ask(self) -> bool:
+        return bool(self._batches) and self._under_way + self._unconfirmed_bytes < self._window_bytes
+
+    @property
+    def due(self) -> float:
+        """When `go_on` is to be called, where only the pace holds it up; else a time that is long past."""
+        return self._pace.due if self._may_ask else float("-inf")
 
     def on_hashes(self, frame: Frame) -> None:
         """The secondary's digests of one batch.
@@ -128,7 +141,7 @@ class Copier:
         self._locks[token] = (lock, digests)
         self._path.lock(lock, lambda: self._ports.read_chunks(volume, chunks, token))
 
-    def on_chunks(self, token: int, errno: int, contents: Sequence[ChunkContent]) -> bool:
+    def on_chunks(self, token: int, errno: int, contents: Sequence[ChunkContent], now: float) -> bool:
         """Locked chunks were read: send those that differ. Whether the token was this copier's."""
         found = self._locks.pop(token, None)
         if found is None:
@@ -141,10 +154,14 @@ class Copier:
             return True
         self._under_way -= lock.length
         self.progress.done_bytes += lock.length
+        copied = False
         for content in differing(contents, theirs):
             self._copy(lock.volume, content)
+            copied = True
+        if not (copied or theirs):
+            self._pace.spared(lock.length)  # zeros at both sites: holes of sparse files are not read
         self._path.unlock(lock)
-        self.go_on()
+        self.go_on(now)
         return True
 
     def _copy(self, volume: int, content: ChunkContent) -> None:
@@ -157,14 +174,14 @@ class Copier:
         self._unconfirmed_bytes += length
         self.progress.differing_bytes += length
 
-    def confirmed(self, seq: int) -> None:
+    def confirmed(self, seq: int, now: float) -> None:
         """The secondary has applied everything up to `seq`: the window has room again."""
         freed = False
         while self._unconfirmed and self._unconfirmed[0][0] <= seq:
             self._unconfirmed_bytes -= self._unconfirmed.popleft()[1]
             freed = True
         if freed and self._batches:
-            self.go_on()
+            self.go_on(now)
 
     def abandon(self) -> None:
         """The link is lost: locks are freed; reads under way end in nothing."""
@@ -181,13 +198,13 @@ class Copier:
         self._ports.send(head, payload)
 
 
-def batches_of(chunks: Sequence[BitMap]) -> list[tuple[int, int, int]]:
-    """(volume, first chunk, count) for every run of the set, at most HASH_BATCH_CHUNKS each."""
+def batches_of(chunks: Sequence[BitMap], most: int = HASH_BATCH_CHUNKS) -> list[tuple[int, int, int]]:
+    """(volume, first chunk, count) for every run of the set, at most so many chunks each."""
     out = []
     for volume, part in enumerate(chunks):
         for first, count in runs(part):
-            for start in range(first, first + count, HASH_BATCH_CHUNKS):
-                out.append((volume, start, min(HASH_BATCH_CHUNKS, first + count - start)))
+            for start in range(first, first + count, most):
+                out.append((volume, start, min(most, first + count - start)))
     return out
 
 

@@ -47,7 +47,7 @@ class Agent:
         self._config = config
         self._key = key
         self._token = control_token(key)
-        self._limits = _limits(config)
+        self._limits = session_limits(config)
         self._announcing: asyncio.Task[None] | None = None
         self._ending = contextlib.AsyncExitStack()
 
@@ -174,12 +174,14 @@ def _nbd_limits(config: SiteConfig) -> NbdLimits:
     )
 
 
-def _limits(config: SiteConfig) -> Limits:
+def session_limits(config: SiteConfig) -> Limits:
+    """What the configuration says of sessions, as their core has it."""
     limits, timeouts = config.limits, config.timeouts
     return Limits(
         unanswered_bytes_max=limits.unanswered_bytes_max,
         intents_max=limits.intents_max,
         resync_window_bytes=limits.resync_window_bytes,
+        resync_bytes_per_second=limits.resync_bytes_per_second,
         heartbeat_seconds=timeouts.heartbeat_seconds,
         heartbeat_timeout_seconds=timeouts.heartbeat_timeout_seconds,
         resume_wait_seconds=timeouts.resume_wait_seconds,
