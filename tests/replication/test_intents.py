@@ -18,10 +18,10 @@ def marks_of(*intents: int) -> Marks:
     return Marks(VolumeRecord("volume", 8 * EXTENT, intents=set(intents)))
 
 
-def new_waits() -> IntentWaits:
+def new_waits(ahead: int = 0) -> IntentWaits:
     """Commits have the numbers 1, 2, …"""
     tokens = count(1)
-    return IntentWaits(Ports(), lambda: next(tokens))  # type: ignore[arg-type]
+    return IntentWaits(Ports(), lambda: next(tokens), ahead)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,51 @@ def test_DROP_an_extent_that_nobody_entered_is_the_longest_idle_from_the_first_f
     marks.touched[0] = 1
     assert superfluous([marks], [{0, 7}], 2, 1) == [[7]]
     assert superfluous([marks], [{0, 7}], 1, 0) == [[7]]
+
+
+@pytest.mark.parametrize(
+    ("marked", "offset", "length", "ahead"),
+    [
+        ((1,), 2 * EXTENT, SECTOR, {3, 4}),
+        ((1, 3), 2 * EXTENT, SECTOR, {4}),
+        ((2,), 3 * EXTENT - SECTOR, 2 * SECTOR, {4, 5}),
+        ((5,), 6 * EXTENT, SECTOR, {7}),
+        ((6,), 7 * EXTENT, SECTOR, set()),
+        ((1,), 2 * EXTENT + SECTOR, SECTOR, set()),
+        ((1,), 3 * EXTENT, SECTOR, set()),
+        ((), 3 * EXTENT - SECTOR, 2 * SECTOR, set()),
+        ((7,), 0, SECTOR, set()),
+    ],
+    ids=[
+        "next",
+        "one-is-marked",
+        "across",
+        "near-the-end",
+        "last",
+        "within",
+        "elsewhere",
+        "new-across",
+        "first",
+    ],
+)
+def test_whoever_writes_one_extent_after_the_other_waits_once_for_several(
+    marked: tuple[int, ...], offset: int, length: int, ahead: set[int]
+) -> None:
+    waits, marks = new_waits(ahead=2), marks_of(*marked)
+    request = Request(Op.WRITE, offset, length, to_nobody)
+    assert not waits.may_go(request, marks, 1)
+    entered = set(range(offset // EXTENT, (offset + length - 1) // EXTENT + 1))
+    assert marks.committing.keys() == (entered - set(marked)) | ahead
+    assert marks.touched.keys() == entered, "what is only marked may be dropped"
+    assert set(marks.committing.values()) == {1}, "in one commit"
+    marks.intents_committed(1)
+    assert waits.committed(1) == [request]
+    for extent in ahead:
+        assert waits.may_go(Request(Op.WRITE, extent * EXTENT, SECTOR, to_nobody), marks, 2)
+
+
+def test_a_write_that_waits_for_others_commits_marks_nothing_in_advance() -> None:
+    waits, marks = new_waits(ahead=2), marks_of(1)
+    marks.add_intents([2], 40)
+    assert not waits.may_go(Request(Op.WRITE, 2 * EXTENT, SECTOR, to_nobody), marks, 1)
+    assert marks.committing == {2: 40}

@@ -26,6 +26,7 @@ LOOKED_AT = frozenset({Kind.CALL, Kind.ANSWER, Kind.LINK})  # what the row or a 
 LONG_RESUME_SECONDS = 0.3
 # The share of seeds whose resyncs have a bound, and the bounds in bytes a second.
 PACED, PACES = 0.15, (4 * 1024 * 1024, 32 * 1024 * 1024)
+AHEAD = 0.5  # the share of seeds in which extents are marked in advance
 
 
 @dataclass(slots=True)
@@ -45,6 +46,12 @@ def pace_of(seed: int) -> int:
     return rng.choice(PACES) if rng.random() < PACED else 0
 
 
+def ahead_of(seed: int) -> int:
+    """How many extents a sequential writer has marked in advance, by a stream of its own as well."""
+    rng = Random(f"{seed} ahead")
+    return rng.choice((1, 2)) if rng.random() < AHEAD else 0
+
+
 class Story:
     """Everything about one seed. What is drawn for hosts, troubles and delays comes from streams of their own: less
     trouble leaves the rest as it was."""
@@ -61,6 +68,7 @@ class Story:
             unanswered_bytes_max=mix.unanswered_bytes_max,
             resume_wait_seconds=LONG_RESUME_SECONDS if mix.lazy_resume else QUICK.resume_wait_seconds,
             resync_bytes_per_second=pace_of(seed),
+            intents_ahead=ahead_of(seed),
         )
         self.world = self._make_world(limits, trace)
         self.delays.change(mix.lossy_calls, mix.slow_steps)

@@ -30,11 +30,12 @@ class Applier:
         flush_number: Callable[[], int],
         failed: Callable[[Request, int], None],
         barrier: Callable[[], None],
+        intents_ahead: int = 0,
     ) -> None:
         self._link = link  # its number stands in each request's `cookie`
         self._ports = ports
         self._marks = marks
-        self._intents = IntentWaits(ports, next_token)
+        self._intents = IntentWaits(ports, next_token, intents_ahead)
         self._flush_number = flush_number
         self._failed = failed
         self._barrier = barrier

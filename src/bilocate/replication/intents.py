@@ -11,9 +11,11 @@ from bilocate.replication.requests import Request
 class IntentWaits:
     """Commits of intents are grouped by the ledger; a write waits for the last one that it needs."""
 
-    __slots__ = ("_next_token", "_ports", "_waiting")
+    __slots__ = ("_ahead", "_next_token", "_ports", "_waiting")
 
-    def __init__(self, ports: Ports, next_token: Callable[[], int]) -> None:
+    def __init__(self, ports: Ports, next_token: Callable[[], int], ahead: int = 0) -> None:
+        """`ahead`: how many extents are marked in advance for who writes from one into the next."""
+        self._ahead = ahead
         self._ports = ports
         self._next_token = next_token
         self._waiting: dict[int, list[Request]] = {}  # commit → writes that wait for it
@@ -43,14 +45,26 @@ class IntentWaits:
 
     def _wait(self, request: Request, marks: Marks, extents: range) -> None:
         token = self._next_token()
+        ahead = self._next_extents(request, marks, extents)
         change = marks.add_intents(extents, token)
         if change is not None:
+            more = marks.add_intents(ahead, token)
             self._waiting[token] = [request]
-            self._ports.commit([change], token, request.copied)
+            self._ports.commit([change] if more is None else [change, more], token, request.copied)
             return
         # All are on their way already: behind the last of them, for commits become durable in order.
         last = max(marks.committing[extent] for extent in extents if extent in marks.committing)
         self._waiting.setdefault(last, []).append(request)
+
+    def _next_extents(self, request: Request, marks: Marks, extents: range) -> range:
+        """What a sequential writer enters next, none for others: its write goes on where an extent with an intent ends.
+        The marks come in the same commit, so it waits once for several extents.
+        """
+        before = (request.offset - 1) // EXTENT_BYTES
+        if before not in marks.record.intents and before not in marks.committing:
+            return range(0)
+        end = (marks.record.size_bytes + EXTENT_BYTES - 1) // EXTENT_BYTES
+        return range(extents.stop, min(extents.stop + self._ahead, end))
 
     def committed(self, token: int) -> list[Request]:
         """A commit is durable: those that waited for it ask `may_go` again, for an intent may be gone again."""

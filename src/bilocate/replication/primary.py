@@ -67,7 +67,9 @@ class PrimaryHalf:
         self.now = 0.0  # of the last event
         self.commit = Commits(ports, next_token)
         self.view = RowView(ports, hello.epoch, call_ids)
-        self.path = WritePath(ports, marks, next_token, self._flush_for_host, self._local_failure)
+        self.path = WritePath(
+            ports, marks, next_token, self._flush_for_host, self._local_failure, limits.intents_ahead
+        )
         self.flushes = Flushes(ports, self.path, marks, next_token, limits.intents_max)
         self.link: int | None = None
         self.welcome: Welcome | None = None  # of the secondary, on the present link

@@ -77,6 +77,7 @@ class SecondaryHalf:
         self.followed_at: float | None = None  # when the session was last known to be in step
         self.now = 0.0  # of the last event
         self._heartbeat = Heartbeat(limits)
+        self._intents_ahead = limits.intents_ahead
 
     def start(self, restored: bool, holds_hello: int, now: float) -> None:
         """UNSURE: after a restart intents become dirty bits, for confirmed writes may have been lost."""
@@ -248,6 +249,7 @@ class SecondaryHalf:
             lambda: self._barriers.flush_number,
             self._write_failed,
             self._barriers.pursue,
+            self._intents_ahead,
         )
         for volume, each in enumerate(self.marks):
             if not each.record.blank:

@@ -34,10 +34,11 @@ class WritePath:
         next_token: Callable[[], int],
         on_flush: Callable[[Request], None],
         on_local_failure: Callable[[Request], None],
+        intents_ahead: int = 0,
     ) -> None:
         self._ports = ports
         self._marks = marks
-        self._intents = IntentWaits(ports, next_token)
+        self._intents = IntentWaits(ports, next_token, intents_ahead)
         self._on_flush = on_flush
         self._on_local_failure = on_local_failure
         self.ranges = [Ranges() for _ in marks]

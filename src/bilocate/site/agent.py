@@ -11,7 +11,7 @@ import structlog
 
 from bilocate import __version__
 from bilocate.config import SiteConfig, control_token
-from bilocate.replication.limits import Limits
+from bilocate.replication.limits import INTENTS_AHEAD, Limits
 from bilocate.replication.session import Session
 from bilocate.site.adoption import Adoptable
 from bilocate.site.arbiter_client import ArbiterClient, ArbiterSettings
@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 LEDGER_FILE = "ledger.db"
 VOLUMES_DIRECTORY = "volumes"
+MARKED_FOR_EACH_AHEAD = 64  # where few intents are kept, few are made in advance
 
 
 class Agent:
@@ -180,6 +181,7 @@ def session_limits(config: SiteConfig) -> Limits:
     return Limits(
         unanswered_bytes_max=limits.unanswered_bytes_max,
         intents_max=limits.intents_max,
+        intents_ahead=min(INTENTS_AHEAD, limits.intents_max // MARKED_FOR_EACH_AHEAD),
         resync_window_bytes=limits.resync_window_bytes,
         resync_bytes_per_second=limits.resync_bytes_per_second,
         heartbeat_seconds=timeouts.heartbeat_seconds,

@@ -28,6 +28,7 @@ KIB = 1024
 QUICK = Limits(
     unanswered_bytes_max=1024 * KIB,
     intents_max=4,
+    intents_ahead=0,
     resync_window_bytes=512 * KIB,
     heartbeat_seconds=0.1,
     heartbeat_timeout_seconds=0.5,

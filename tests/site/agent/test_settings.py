@@ -10,7 +10,7 @@ from bilocate.site.agent import session_limits
 # By the core's name, where the configuration has another one.
 OTHERS = {"retry_seconds": "resync_retry_seconds"}
 # What an agent has no setting for.
-FIXED = {"retry_seconds_max", "failover_hold_seconds"}
+FIXED = {"retry_seconds_max", "failover_hold_seconds", "intents_ahead"}
 
 
 def test_every_bound_and_time_of_a_session_can_be_set() -> None:
