@@ -152,9 +152,9 @@ async def test_a_look_at_a_group_asks_its_own_sites(zones: World, monkeypatch: p
     asked: list[str] = []
     freshen = observer.freshen
 
-    async def noted(sites: Iterable[str], *rest: float | None) -> None:
+    async def noted(sites: Iterable[str], max_age: float, seconds: float | None = None) -> None:
         asked.extend(found := list(sites))
-        await freshen(found, *rest)  # type: ignore[arg-type]
+        await freshen(found, max_age, seconds)
 
     monkeypatch.setattr(observer, "freshen", noted)
     assert (await api.call("GET", path)).status_code == 200
