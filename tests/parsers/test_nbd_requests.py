@@ -55,6 +55,9 @@ class Wire:
     def pause_reading(self) -> None:
         pass
 
+    def get_extra_info(self, name: str) -> None:
+        pass
+
     resume_reading = pause_reading
 
 

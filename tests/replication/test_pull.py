@@ -234,6 +234,6 @@ def test_PULL_a_chunk_without_bytes_is_a_zeroing_for_the_disk() -> None:
     puller.on_pulled(Frame(FrameKind.PULLED, 0, 0, 64 * KIB, 0, 0, b"x" * 64 * KIB))
     zeroing, write = path.ports.at_disk
     assert (zeroing.op, zeroing.volume, zeroing.offset, zeroing.length) == (Op.ZERO, 1, 64 * KIB, 64 * KIB)
-    assert (write.op, write.volume, bytes(write.data)) == (Op.WRITE, 0, b"x" * 64 * KIB)
+    assert (write.op, write.volume, bytes(write.payload)) == (Op.WRITE, 0, b"x" * 64 * KIB)
     assert puller.pulled_bytes == 128 * KIB
     assert not failures

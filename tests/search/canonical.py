@@ -203,7 +203,15 @@ class Walk:
     def _request(self, obj: Request) -> None:
         if self._seen(obj):
             return
-        self.out += [int(obj.op), obj.offset, obj.length, bytes(obj.data), obj.flags, obj.volume, obj.arrival]
+        self.out += [
+            int(obj.op),
+            obj.offset,
+            obj.length,
+            bytes(obj.payload),
+            obj.flags,
+            obj.volume,
+            obj.arrival,
+        ]
         self.out += [obj.local, obj.confirmed, obj.errno, obj.blockers, obj.fua]
         self.add(obj.seq)
         self.add(obj.cookie)

@@ -29,7 +29,7 @@ class Disk:
         chunk, rest = divmod(request.offset, CHUNK_BYTES)
         assert not rest
         assert request.length == CHUNK_BYTES
-        value = request.data[0] if request.op is Op.WRITE else 0
+        value = request.payload[0] if request.op is Op.WRITE else 0
         self.cache[chunk] = value
         if self.forgetful:
             self.versions[chunk].append(value)

@@ -43,7 +43,7 @@ class Host:
     def _was_read(self, request: Request, errno: int) -> None:
         assert not errno
         place = (request.volume, request.offset // CHUNK_BYTES)
-        self._world.promises.observed(chr(request.cookie), place, request.data[0])
+        self._world.promises.observed(chr(request.cookie), place, request.payload[0])
 
 
 def _request(op: Op, volume: int, chunk: int) -> Request:

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from bilocate.domain.errors import BilocateError
-from bilocate.replication.requests import Op, Request, to_nobody
+from bilocate.replication.requests import Op, Request, Unread, to_nobody
 
 Buffer = bytes | bytearray | memoryview
 
@@ -112,12 +112,13 @@ def decode_arrival(view: Buffer, at: int) -> tuple[Arrival, int]:
     return request, payload
 
 
-def put_payload(arrival: Arrival, payload: Buffer) -> Arrival:
-    """Give what `decode_arrival` has found its payload."""
+def put_payload(arrival: Arrival, payload: Buffer | Unread) -> Arrival:
+    """Give what `decode_arrival` has found its payload; only a request's may be unread."""
     if type(arrival) is Request:
         arrival.data = payload
     else:
-        arrival.payload = payload  # type: ignore[union-attr]
+        assert not isinstance(payload, Unread)
+        arrival.payload = payload  # type: ignore[misc]
     return arrival
 
 

@@ -13,6 +13,24 @@ class Op(IntEnum):
     ZERO = 3
 
 
+class Unread:
+    """A payload that the kernel holds and this process never had: it can be written to one disk, once, and that is all.
+
+    So a primary never gets one from a host: it sends each write as well, perhaps twice (RESUME). Abstract, but not by
+    `abc`: every write is asked whether it is one, and that takes ten times as long then.
+    """
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        """Its bytes."""
+        raise NotImplementedError
+
+    def write_to(self, fd: int, offset: int) -> int:
+        """Write all of it to an open file, blocking, from any thread; an errno. It is gone then, failed or not."""
+        raise NotImplementedError
+
+
 class Request:
     """One request of a host to one volume.
 
@@ -48,7 +66,7 @@ class Request:
         offset: int,
         length: int,
         done: "Callable[[Request, int], None]",
-        data: bytes | bytearray | memoryview = b"",
+        data: bytes | bytearray | memoryview | Unread = b"",
         cookie: int = 0,
         fua: bool = False,
         keep_allocated: bool = False,
@@ -72,6 +90,12 @@ class Request:
         self.errno = 0  # of the local write
         self.blockers = 0  # overlapping earlier requests that are not answered yet
         self.followers: list[Request] | None = None  # later ones that wait for this one
+
+    @property
+    def payload(self) -> bytes | bytearray | memoryview:
+        """`data` where it is known to be in memory."""
+        assert not isinstance(self.data, Unread)
+        return self.data
 
     def renew(self) -> None:
         """As it came from the host: what one half began and could not answer, another carries out anew."""

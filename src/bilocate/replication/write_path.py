@@ -212,7 +212,7 @@ class WritePath:
                 frames.append(
                     _pack(_KIND_WRITE, 0, request.volume, length, length, request.seq, request.offset)
                 )
-                frames.append(request.data)
+                frames.append(request.data)  # type: ignore[arg-type]  # a host's is in memory: see `Unread`
             else:
                 flags = KEEP_ALLOCATED if request.keep_allocated else 0
                 frames.append(

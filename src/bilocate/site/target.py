@@ -38,6 +38,10 @@ class BlockTarget(Protocol):
     def preferred_block_bytes(self) -> int:
         """Told to hosts: what is carried out well."""
 
+    @property
+    def takes_unread(self) -> bool:
+        """Whether a write's payload may be an `Unread` now."""
+
     def submit_all(self, requests: Sequence[Request]) -> None:
         """Take requests, in their order; for each `request.done(request, errno)` follows, perhaps at once."""
 

@@ -60,6 +60,11 @@ class Export:
     def preferred_block_bytes(self) -> int:
         return max(4096, self.volume.disk.min_block_bytes)
 
+    @property
+    def takes_unread(self) -> bool:
+        """Sessions send what is written, and the waiting room keeps it for them."""
+        return self.volume.bare
+
     def submit_all(self, requests: Sequence[Request]) -> None:
         volume = self.volume
         number = volume.number

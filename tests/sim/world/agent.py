@@ -114,7 +114,7 @@ class Agent:
             ports.die()
             if rng is not None:
                 for disk, request in ports.at_disk.values():
-                    disk.tear(request.offset, request.length, request.data, rng)
+                    disk.tear(request.offset, request.length, request.payload, rng)
         self.ledger.process_ended(some)
         volumes, self.volumes, self.sessions = self.volumes, {}, {}
         self._taken.clear()

@@ -91,7 +91,7 @@ class Host:
             raise AssertionError(f"request {record.number} was answered twice")
         record.errno = errno
         if record.op is Op.READ and not errno:
-            record.found = writers_of(self.volume, record.first, request.data)
+            record.found = writers_of(self.volume, record.first, request.payload)
         record.answered = world.history.tick()
         if record.op is Op.FLUSH and not errno:
             world.history.flushes.append(record)

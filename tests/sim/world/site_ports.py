@@ -62,7 +62,7 @@ class SitePorts:
         delay = self._delays.disk()
         held = self.agent.world.scheduler.holds(Kind.DISK, self._site, request.op.name)
         if not delay and not held:
-            errno = disk.write(request.offset, request.length, request.data, self.agent.world.rng)
+            errno = disk.write(request.offset, request.length, request.payload, self.agent.world.rng)
             self._effect("written", request, errno)
             return errno
         self._effect("write", request)
@@ -70,7 +70,7 @@ class SitePorts:
 
         def done() -> None:
             del self.at_disk[id(request)]
-            errno = disk.write(request.offset, request.length, request.data, self.agent.world.rng)
+            errno = disk.write(request.offset, request.length, request.payload, self.agent.world.rng)
             self.session.on_local_done(request, errno, self.agent.now)
 
         self._later(delay, Kind.DISK, request.op.name, done, request)

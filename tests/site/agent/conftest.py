@@ -32,3 +32,9 @@ async def az2(tmp_path: Path, controller: Controller) -> AsyncIterator[Site]:
     it = await Site(tmp_path, "az2", controller).start()
     yield it
     await it.close()
+
+
+@pytest.fixture
+def peer(tmp_path_factory: pytest.TempPathFactory, controller: Controller) -> Site:
+    """Never started."""
+    return Site(tmp_path_factory.mktemp("peer"), "az2", controller)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.site.agent.test_replication import put_both
+from tests.site.agent.pairs import put_both
 from tests.site.agent.world import MIB, Controller, Site, volume_body
 from tests.site.disks.conftest import loop_device
 

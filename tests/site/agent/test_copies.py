@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.site.agent.pairs import pair_up, put_both
 from tests.site.agent.process import Process
-from tests.site.agent.test_replication import pair_up, put_both
 from tests.site.agent.world import MIB, Controller, Json, Site, until, volume_body
 
 from bilocate.demo.nbd_client import NbdClient

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 import pytest
-from tests.site.agent.test_replication import pair_up
+from tests.site.agent.pairs import pair_up
 from tests.site.agent.world import MIB, Controller, Site, session_body, volume_body
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.site.agent.test_replication import pair_up
+from tests.site.agent.pairs import pair_up
 from tests.site.agent.world import Controller, Site
 
 from bilocate.site.figures import LATENCY_BOUNDS, Latencies, SessionFigures

@@ -11,12 +11,6 @@ from bilocate.domain.arbiter import RowState
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def peer(tmp_path_factory: pytest.TempPathFactory, controller: Controller) -> Site:
-    """Never started."""
-    return Site(tmp_path_factory.mktemp("peer"), "az2", controller)
-
-
 async def alone(az1: Site, peer: Site, controller: Controller, epoch: int = 1) -> Json:
     """The session `ses` with the volume `vol`, served under a permit."""
     controller.make_row("ses", epoch)

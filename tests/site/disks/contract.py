@@ -12,6 +12,8 @@ from tests.site.disks.driver import DiskDriver
 
 from bilocate.domain.geometry import CHUNK_BYTES
 from bilocate.replication.ports import ChunkContent
+from bilocate.site.long_payload import LongPayload
+from bilocate.site.pipes import Piped
 
 SIZE = 8 * 1024 * 1024
 MIB = 1024 * 1024
@@ -35,6 +37,17 @@ def test_what_was_written_is_read(driver: DiskDriver, offset: int, length: int) 
 def test_any_kind_of_buffer_is_written(driver: DiskDriver, kind: type) -> None:
     assert driver.write(0, kind(b"abcd" * 128)) == 0
     assert driver.read(0, 512) == b"abcd" * 128
+
+
+@pytest.mark.parametrize("length", [256 * 1024, MIB])
+@pytest.mark.parametrize("offset", [0, 4096, 3 * MIB + 7])
+def test_what_never_came_to_memory_is_written(driver: DiskDriver, offset: int, length: int) -> None:
+    data = random.Random(length).randbytes(length)
+    payload = LongPayload(length, memoryview(data), 0).data
+    assert isinstance(payload, Piped)
+    assert driver.write(offset, payload) == 0
+    assert driver.read(offset, length) == data
+    assert payload.filled == 0
 
 
 def test_unaligned_writes_touch_nothing_else(driver: DiskDriver) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bilocate.replication.ports import ChunkContent
-from bilocate.site.disks.base import Buffer, Disk
+from bilocate.site.disks.base import Disk, Payload
 from bilocate.site.disks.workers import Workers
 from bilocate.site.target import Allocation
 
@@ -38,7 +38,7 @@ class DiskDriver:
 
         return self.loop.run_until_complete(ask())
 
-    def write(self, offset: int, data: Buffer) -> int:
+    def write(self, offset: int, data: Payload) -> int:
         return int(self._ask(lambda done: self.disk.write(offset, data, done)))
 
     def zero(self, offset: int, length: int, keep_allocated: bool = False) -> int:

@@ -11,6 +11,8 @@ from tests.site.disks.driver import driving
 
 from bilocate.site.disks import Disk, Workers, create_file, delete_file, open_disk, syscalls
 from bilocate.site.disks.errors import DiskExists, DiskInUse, DiskKindUnknown, DiskNotFound, DiskUnavailable
+from bilocate.site.long_payload import LongPayload
+from bilocate.site.pipes import Piped
 
 MIB = 1024 * 1024
 
@@ -229,6 +231,22 @@ def test_a_view_of_a_buffer_that_is_used_again_is_copied_for_a_thread(
         buffer[:] = b"next"
         driver.wait_until(lambda: answers == [0])
         assert driver.read(0, 4) == b"came"
+
+
+def test_what_never_came_to_memory_is_written_in_a_thread_where_a_disk_is_slow(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with driving(lambda workers: open_disk(path, workers)) as driver:
+        monkeypatch.setattr("bilocate.site.disks.descriptor.SLOW_WRITE_SECONDS", -1.0)
+        for _ in range(2):
+            assert driver.disk.write(0, b"x", lambda code: None) == 0
+        payload = LongPayload(MIB, memoryview(b"y" * MIB), 0).data
+        assert isinstance(payload, Piped)
+        answers: list[int] = []
+        assert driver.disk.write_now(0, payload) is None
+        assert driver.disk.write(0, payload, answers.append) is None
+        driver.wait_until(lambda: answers == [0])
+        assert driver.read(0, MIB) == b"y" * MIB
 
 
 @pytest.mark.root

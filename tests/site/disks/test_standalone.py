@@ -57,10 +57,10 @@ def test_every_operation_reaches_the_disk(driver: DiskDriver) -> None:
     long = b"l" * (3 * MIB)
     assert ask(driver, target, Op.WRITE, 0, len(long), long).errno == 0
     assert ask(driver, target, Op.WRITE, 4096, 3, b"abc").errno == 0
-    assert bytes(ask(driver, target, Op.READ, 4095, 5).data) == b"labcl"
-    assert bytes(ask(driver, target, Op.READ, 0, len(long)).data)[4099:] == long[4099:]
+    assert bytes(ask(driver, target, Op.READ, 4095, 5).payload) == b"labcl"
+    assert bytes(ask(driver, target, Op.READ, 0, len(long)).payload)[4099:] == long[4099:]
     assert ask(driver, target, Op.ZERO, 0, MIB).errno == 0
-    assert bytes(ask(driver, target, Op.READ, 0, MIB).data) == bytes(MIB)
+    assert bytes(ask(driver, target, Op.READ, 0, MIB).payload) == bytes(MIB)
     assert ask(driver, target, Op.FLUSH, 0, 0).errno == 0
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bilocate.replication.frames import Arrival, Buffer, Kind, header
-from bilocate.replication.requests import Request
+from bilocate.replication.frames import Arrival, Kind, header
 from bilocate.site.link import Address, Claim, Dialer, Link, LinkEvents, LinkListener, LinkSettings
 
 KEY = bytes(range(32))
@@ -24,10 +23,6 @@ async def until(condition: Callable[[], object], seconds: float = WAIT_SECONDS) 
 
 def make_frame(number: int, payload: bytes = b"") -> tuple[bytes, bytes]:
     return header(Kind.COPY, length=len(payload), payload=len(payload), seq=number), payload
-
-
-def payload_of(arrival: Arrival) -> Buffer:
-    return arrival.data if isinstance(arrival, Request) else arrival.payload
 
 
 class Owner:
@@ -55,7 +50,7 @@ class Owner:
         for frame in frames:
             if not link.open:
                 break  # as a session does it: it was closed for an earlier one
-            payload = payload_of(frame)
+            payload = frame.payload
             self.frames.append((frame.seq, bytes(payload)))
             self.kinds.append(type(payload))
             if self.on_frame is not None:

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.site.link.conftest import payload_of
 
 from bilocate.replication.frames import HEADER, PAYLOAD_BYTES_MAX, Kind, header
 from bilocate.replication.ports import TRANSIENT_BYTES_MAX
@@ -27,7 +26,7 @@ def feed(stream: bytes, sizes: list[int]) -> tuple[list[tuple[int, bytes]], str 
         room[:count] = stream[at : at + count]
         receiver.received(count)
         at += count
-        got += [(frame.seq, bytes(payload_of(frame))) for frame in receiver.frames()]
+        got += [(frame.seq, bytes(frame.payload)) for frame in receiver.frames()]
     return got, receiver.malformed
 
 

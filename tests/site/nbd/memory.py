@@ -15,6 +15,7 @@ class MemoryTarget:
     def __init__(self, size_bytes: int = 1024 * 1024) -> None:
         self.size_bytes = size_bytes
         self.read_only = False
+        self.takes_unread = False
         self.min_block_bytes = 1
         self.preferred_block_bytes = 4096
         self.data = bytearray(size_bytes)
@@ -52,7 +53,7 @@ class MemoryTarget:
             request.data = bytes(self.data[first:end])
         elif request.op is Op.WRITE:
             assert len(request.data) == request.length
-            self.data[first:end] = request.data
+            self.data[first:end] = request.payload
         elif request.op is Op.ZERO:
             self.data[first:end] = bytes(request.length)
         else:

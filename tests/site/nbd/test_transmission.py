@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import socket
+from collections.abc import Sequence
 from struct import pack
 
 import pytest
@@ -13,8 +14,9 @@ from tests.site.nbd.memory import MemoryTarget, OneExport
 from tests.site.nbd.raw import Client, Reply
 from tests.site.nbd.running import RunningServer
 
-from bilocate.replication.requests import Op
+from bilocate.replication.requests import Op, Request
 from bilocate.site.nbd import Limits
+from bilocate.site.nbd.long_write import LongWrite
 
 SIZE = 1024 * 1024
 
@@ -322,6 +324,36 @@ def test_an_answer_given_just_before_a_disconnect_may_be_lost_but_nothing_follow
         server.call(answer_and_drop)
         with pytest.raises(ConnectionResetError):
             client.reply()
+
+
+def test_nothing_is_moved_from_the_descriptor_of_a_connection_that_was_closed(
+    serve: Serve, target: MemoryTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be another's by now."""
+    given: list[int] = []
+    allocate = LongWrite.allocate
+
+    def noted(long: LongWrite, data: memoryview, socket_fd: int) -> int:
+        given.append(socket_fd)
+        return allocate(long, data, socket_fd)
+
+    def drop(requests: Sequence[Request]) -> None:
+        requests[0].done(requests[0], 0)
+        target.connections[0].disconnect("superseded")
+
+    target.takes_unread = True
+    monkeypatch.setattr(LongWrite, "allocate", noted)
+    long = raw.request(raw.WRITE, 0, 300_000)
+    server = serve(Limits(in_flight_max=1))
+    with Client(server).go() as client:
+        client.send(long)
+        server.wait_until(lambda: len(given) == 1)
+        assert given[0] >= 0
+    monkeypatch.setattr(target, "submit_all", drop)
+    with Client(server).go() as client:
+        client.send(raw.write(0, b"a") + long)
+        assert client.is_closed_by_server()
+    assert given[1:] == [-1]
 
 
 def test_a_defect_in_the_target_costs_one_connection(server: RunningServer, target: MemoryTarget) -> None:

@@ -4,9 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from bilocate.replication.ports import ChunkContent
+from bilocate.replication.requests import Unread
 from bilocate.site.target import Allocation
 
 Buffer = bytes | bytearray | memoryview
+Payload = Buffer | Unread
 ErrnoDone = Callable[[int], None]
 ReadDone = Callable[[Buffer | int], None]
 StatusDone = Callable[[int, list[Allocation]], None]
@@ -28,7 +30,7 @@ class Disk(ABC):
     min_block_bytes: int  # smaller or unaligned requests work as well, more slowly
     name: str  # for logs
 
-    def write_now(self, offset: int, data: Buffer) -> int | None:
+    def write_now(self, offset: int, data: Payload) -> int | None:
         """As `write`, where it can be done at once; else None, nothing was done, and `write` is to be called.
 
         For the hot path, which makes no `done` that nobody calls.
@@ -40,7 +42,7 @@ class Disk(ABC):
         return None
 
     @abstractmethod
-    def write(self, offset: int, data: Buffer, done: ErrnoDone) -> int | None:
+    def write(self, offset: int, data: Payload, done: ErrnoDone) -> int | None:
         """Write all of `data`. Not durable before a `flush`.
 
         The data must not change until the answer, but for a view of up to `TRANSIENT_BYTES_MAX`.

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from bilocate.domain.geometry import CHUNK_BYTES, chunk_count
 from bilocate.replication.ports import TRANSIENT_BYTES_MAX
-from bilocate.site.disks.base import Buffer, Disk, ErrnoDone
+from bilocate.site.disks.base import Buffer, Disk, ErrnoDone, Payload
 from bilocate.site.disks.wrapped import WrappedDisk
 from bilocate.site.target import Allocation
 
@@ -88,12 +88,12 @@ class CopiedDisk(WrappedDisk):
 
     # --- hosts' writes ---
 
-    def write_now(self, offset: int, data: Buffer) -> int | None:
+    def write_now(self, offset: int, data: Payload) -> int | None:
         if self._holding or self._is_in_the_way(*_chunks_of(offset, len(data))):
             return None
         return self._disk.write_now(offset, data)
 
-    def write(self, offset: int, data: Buffer, done: ErrnoDone) -> int | None:
+    def write(self, offset: int, data: Payload, done: ErrnoDone) -> int | None:
         first, end = _chunks_of(offset, len(data))
         if not self._holding and not self._is_in_the_way(first, end):
             return self._disk.write(offset, data, done)

@@ -4,14 +4,16 @@ import errno
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
 from bilocate.domain.geometry import CHUNK_BYTES, chunk_length
 from bilocate.replication.ports import TRANSIENT_BYTES_MAX, ChunkContent
+from bilocate.replication.requests import Unread
 from bilocate.site.buffers import payloads
 from bilocate.site.disks import syscalls
-from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, ReadDone, StatusDone
+from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, Payload, ReadDone, StatusDone
 from bilocate.site.disks.chunks import hashed, read_and_hash
 from bilocate.site.disks.workers import Workers
 from bilocate.site.target import Allocation
@@ -64,7 +66,7 @@ class DescriptorDisk(Disk):
     def _zero_now(self, offset: int, length: int, keep_allocated: bool) -> int:
         """Zero a range inside the disk, blocking; an errno."""
 
-    def write_now(self, offset: int, data: Buffer) -> int | None:
+    def write_now(self, offset: int, data: Payload) -> int | None:
         length = len(data)
         if length > LOOP_WRITE_BYTES_MAX:
             return None
@@ -80,8 +82,10 @@ class DescriptorDisk(Disk):
             self._note_slow(ended)
         return code
 
-    def _pwrite(self, offset: int, data: Buffer, length: int) -> int:
+    def _pwrite(self, offset: int, data: Payload, length: int) -> int:
         """Into the page cache, now; an errno."""
+        if isinstance(data, Unread):
+            return data.write_to(self._fd, offset)
         if length > syscalls.WRITE_PIECE_BYTES:
             return syscalls.write_all(self._fd, offset, data)
         try:
@@ -98,7 +102,7 @@ class DescriptorDisk(Disk):
             self._slow_until = now + SLOW_HOLD_SECONDS
         self._slow_at = now
 
-    def write(self, offset: int, data: Buffer, done: ErrnoDone) -> int | None:
+    def write(self, offset: int, data: Payload, done: ErrnoDone) -> int | None:
         code = self.write_now(offset, data)
         if code is not None:
             return code
@@ -107,7 +111,10 @@ class DescriptorDisk(Disk):
         if type(data) is memoryview and len(data) <= TRANSIENT_BYTES_MAX:
             data = bytes(data)
         fd = self._fd
-        self._hop_to_write(lambda: syscalls.write_all(fd, offset, data), done)
+        if isinstance(data, Unread):
+            self._hop_to_write(partial(data.write_to, fd, offset), done)
+        else:
+            self._hop_to_write(partial(syscalls.write_all, fd, offset, data), done)
         return None
 
     def zero(self, offset: int, length: int, keep_allocated: bool, done: ErrnoDone) -> int | None:

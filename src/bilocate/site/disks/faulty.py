@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 
 from bilocate.domain.geometry import CHUNK_BYTES
-from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, ReadDone
+from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, Payload, ReadDone
 from bilocate.site.disks.wrapped import WrappedDisk
 
 log = structlog.get_logger()
@@ -107,7 +107,7 @@ class FaultyDisk(WrappedDisk):
             log.warning("faults_unreadable", file=str(self._file), error=str(error))
         self._version = version
 
-    def write(self, offset: int, data: Buffer, done: ErrnoDone) -> int | None:
+    def write(self, offset: int, data: Payload, done: ErrnoDone) -> int | None:
         return self._errno("write", offset, len(data)) or self._disk.write(offset, data, done)
 
     def zero(self, offset: int, length: int, keep_allocated: bool, done: ErrnoDone) -> int | None:

@@ -4,7 +4,7 @@ import asyncio
 import errno
 from collections.abc import Callable, Sequence
 
-from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, ReadDone, StatusDone
+from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, Payload, ReadDone, StatusDone
 
 
 class MissingDisk(Disk):
@@ -15,7 +15,7 @@ class MissingDisk(Disk):
         self.size_bytes = size_bytes
         self.min_block_bytes = 1
 
-    def write(self, offset: int, data: Buffer, done: ErrnoDone) -> int | None:
+    def write(self, offset: int, data: Payload, done: ErrnoDone) -> int | None:
         return errno.EIO
 
     def zero(self, offset: int, length: int, keep_allocated: bool, done: ErrnoDone) -> int | None:

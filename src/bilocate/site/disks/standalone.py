@@ -37,6 +37,10 @@ class DiskTarget:
         return False
 
     @property
+    def takes_unread(self) -> bool:
+        return True
+
+    @property
     def size_bytes(self) -> int:
         """The disk's present size: it may have grown."""
         return self.disk.size_bytes

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, ReadDone, StatusDone
+from bilocate.site.disks.base import Buffer, ChunksDone, Disk, ErrnoDone, Payload, ReadDone, StatusDone
 
 
 class WrappedDisk(Disk):
@@ -17,7 +17,7 @@ class WrappedDisk(Disk):
         self.min_block_bytes = disk.min_block_bytes
         self.size_bytes = disk.size_bytes
 
-    def write(self, offset: int, data: Buffer, done: ErrnoDone) -> int | None:
+    def write(self, offset: int, data: Payload, done: ErrnoDone) -> int | None:
         return self._disk.write(offset, data, done)
 
     def zero(self, offset: int, length: int, keep_allocated: bool, done: ErrnoDone) -> int | None:

@@ -24,6 +24,7 @@ from bilocate.site.link.handshake import (
 from bilocate.site.link.link import Link, LinkEvents
 from bilocate.site.link.receiver import FrameReceiver
 from bilocate.site.link.settings import LinkSettings
+from bilocate.site.long_payload import plain_socket
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +140,8 @@ class Connection(asyncio.BufferedProtocol, ABC):
 
     def _begin_frames(self) -> None:
         """Frames may have come right behind the handshake."""
-        self._receiver = frame_receiver(self._settings)
+        assert self._transport is not None
+        self._receiver = frame_receiver(self._settings, plain_socket(self._transport))
         came, self._early_bytes = self._early_bytes, 0
         if came:
             self._receiver.room()[:came] = self._early[:came]

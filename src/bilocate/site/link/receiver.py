@@ -1,13 +1,14 @@
 """Takes what a connection receives apart into frames, without copying payloads.
 
 A frame that arrived whole is given out as a view into the receive buffer, valid until the next read. A large
-payload that did not is received straight into memory of its own, which whoever gets it may keep.
+payload that did not is received where it stays (`LongPayload`), and whoever gets it may keep it.
 """
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from bilocate.site.buffers import payloads
+from bilocate.replication.requests import Unread
+from bilocate.site.long_payload import LongPayload
 
 Buffer = bytes | bytearray | memoryview
 
@@ -20,7 +21,9 @@ LEAN_BYTES = 4096
 # Raises ValueError (or a class of it) for anything out of bounds.
 DecodeHeader = Callable[[memoryview, int], tuple[F, int]]
 # Gives a decoded frame its payload.
-SetPayload = Callable[[F, Buffer], F]
+SetPayload = Callable[[F, Buffer | Unread], F]
+# Whether a decoded frame's payload may be an `Unread`.
+MayBeUnread = Callable[[F], bool]
 
 
 class FrameReceiver(Generic[F]):
@@ -36,7 +39,10 @@ class FrameReceiver(Generic[F]):
         set_payload: SetPayload[F],
         buffer_bytes: int,
         own_payload_bytes: int,
+        may_be_unread: MayBeUnread[F],
+        socket_fd: int = -1,
     ) -> None:
+        """`socket_fd`: where payloads may be moved from (`LongPayload`)."""
         if buffer_bytes < header_bytes + own_payload_bytes:
             raise ValueError(
                 "the buffer must hold a header and the longest payload that gets no memory of its own"
@@ -48,8 +54,9 @@ class FrameReceiver(Generic[F]):
         self._view = memoryview(bytearray(buffer_bytes))
         self._start = 0  # of what is not given out yet
         self._end = 0  # of what was received
-        self._own: bytearray | None = None  # the payload that is received into its own memory now
-        self._own_filled = 0
+        self._may_be_unread = may_be_unread
+        self._socket_fd = socket_fd
+        self._own: LongPayload | None = None  # the payload that is received where it stays now
         self._own_frame: F | None = None
         self._lean = False  # the last frame had a payload of its own memory
         self.malformed: str | None = None  # why nothing more can be understood
@@ -57,7 +64,7 @@ class FrameReceiver(Generic[F]):
     def room(self) -> memoryview:
         """Where the next bytes go; never empty. Views given out before end here."""
         if self._own is not None:
-            return memoryview(self._own)[self._own_filled :]
+            return self._own.rest()
         if self._start:
             left = self._end - self._start
             self._view[:left] = self._view[self._start : self._end]
@@ -69,7 +76,7 @@ class FrameReceiver(Generic[F]):
     def received(self, count: int) -> None:
         """So many bytes were put into `room`."""
         if self._own is not None:
-            self._own_filled += count
+            self._own.received(count)
         else:
             self._end += count
 
@@ -82,11 +89,8 @@ class FrameReceiver(Generic[F]):
         """Every frame that is whole by now. When what follows is malformed, `malformed` says why."""
         out: list[F] = []
         if self._own is not None:
-            if self._own_filled == len(self._own):
-                assert self._own_frame is not None
-                out.append(self._set_payload(self._own_frame, self._own))
-                self._own = self._own_frame = None
-                self._lean = True
+            if self._own.whole:
+                self._end_own(self._own, out)
             return out
         header_bytes, view, end = self._header_bytes, self._view, self._end
         at = self._start
@@ -103,14 +107,18 @@ class FrameReceiver(Generic[F]):
                 at = body + length
                 continue
             if length >= self._own_payload_bytes:
-                self._begin_own(frame, length, view[body:end])
+                self._own_frame = frame
+                socket_fd = self._socket_fd if self._may_be_unread(frame) else -1
+                self._own = LongPayload(length, view[body:end], socket_fd)
                 at = end
+                if self._own.whole:
+                    self._end_own(self._own, out)
             break
         self._start = at
         return out
 
-    def _begin_own(self, frame: F, length: int, first: memoryview) -> None:
-        self._own = payloads.take(length)
-        self._own[: len(first)] = first
-        self._own_filled = len(first)
-        self._own_frame = frame
+    def _end_own(self, own: LongPayload, out: list[F]) -> None:
+        assert self._own_frame is not None
+        out.append(self._set_payload(self._own_frame, own.data))
+        self._own = self._own_frame = None
+        self._lean = True

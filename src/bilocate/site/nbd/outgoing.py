@@ -43,7 +43,7 @@ class Outgoing:
             self._parts.append(replies.data_header(request.cookie, request.offset, length))
         else:
             self._parts.append(replies.simple(request.cookie, 0))
-        self._parts.append(request.data)
+        self._parts.append(request.payload)
         self._read_bytes += length
         if length > _JOIN_BYTES_MAX:
             self._has_long = True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bilocate.replication.requests import Op, Request
+from bilocate.site.long_payload import plain_socket
 from bilocate.site.nbd import protocol as nbd
 from bilocate.site.nbd import replies
 from bilocate.site.nbd.handshake import Chosen
@@ -53,6 +54,7 @@ class Transmission(asyncio.BufferedProtocol):
         self._limits = server.limits
         self._poll = server.busy_poll
         self._transport = transport
+        self._socket_fd = plain_socket(transport)
         self._target = chosen.target
         self._allocation = chosen.allocation
         self._out = Outgoing(transport, chosen.structured)
@@ -274,17 +276,23 @@ class Transmission(asyncio.BufferedProtocol):
         if not self._server.room.reserve(self, length):
             self._stalled = True
             return payload
-        long.allocate()
-        payload += long.take(self._view[payload:end])
+        payload += self._allocate(long, payload, end)
         if long.whole:
             self._submit_long(long)
         return payload
+
+    def _allocate(self, long: LongWrite, start: int, end: int) -> int:
+        """Begin with what is here of a payload; how many bytes that were. A closed connection's descriptor may be
+        another's."""
+        moves = self._target.takes_unread and not self._closed
+        return long.allocate(self._view[start:end], self._socket_fd if moves else -1)
 
     def _submit_long(self, long: LongWrite) -> None:
         self._long = None
         self._room = self._view[:LEAN_BYTES]
         self._server.room.release(self)
-        request = long.request
+        # Who carries the volume may be another by now.
+        request = long.complete(self._target.takes_unread)
         if not self._refuse(
             nbd.CMD_WRITE, long.command_flags, request.cookie, request.offset, request.length
         ):
@@ -292,8 +300,7 @@ class Transmission(asyncio.BufferedProtocol):
 
     def room_granted(self) -> None:
         if self._long is not None and not self._closed:
-            self._long.allocate()
-            self._keep(self._start + self._long.take(self._view[self._start : self._end]), self._end)
+            self._keep(self._start + self._allocate(self._long, self._start, self._end), self._end)
             self._wake()
 
     def is_receiving(self) -> bool:
