@@ -161,7 +161,7 @@ def test_the_kernel_gets_long_writes_in_pieces(path: Path, monkeypatch: pytest.M
     with driving(lambda workers: open_disk(path, workers)) as driver:
         assert driver.write(7, data[:MIB]) == 0
         assert driver.read(7, MIB) == data[:MIB]
-        assert lengths == [syscalls.WRITE_PIECE_BYTES] * 4
+        assert lengths == [syscalls.WRITE_PIECE_BYTES] * 16
         assert driver.write(3, data) == 0  # in a thread
         assert driver.read(3, len(data)) == data
     assert max(lengths) == syscalls.WRITE_PIECE_BYTES

@@ -20,9 +20,9 @@ _BLKSSZGET = 0x1268
 
 # One pwrite gives the kernel no more than this. It keeps what it is given in pieces of memory as large as the call
 # (folios), and ext4 looks at every block of such a piece in each later write into it: behind writes of 1 MiB, one
-# of 4 KiB took 18.3 us, behind these 7.0, behind 64 KiB 4.4. Measured on Linux 6.18; writing 1 MiB took 203, 219
-# and 265 us.
-WRITE_PIECE_BYTES = 256 * 1024
+# of 4 KiB took 13 to 20 us, behind 256 KiB 4.8 to 6.3, behind these 2.6 to 3.3, behind 32 KiB 2.2 to 2.5. Measured on
+# Linux 6.18; writing 1 MiB anew took 640 to 940, 240, 245 and 280 us, writing it again 175, 175, 180 and 200.
+WRITE_PIECE_BYTES = 64 * 1024
 
 _PROBE_BYTES = 4096
 _ZEROS = bytes(1024 * 1024)
