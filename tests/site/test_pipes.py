@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -276,13 +277,12 @@ def test_a_connection_that_ends_in_the_midst_of_it_is_told_by_its_reader(pool: P
 
 
 def test_what_a_transport_decrypts_is_never_moved(ends: Any) -> None:
-    class Transport:
-        def __init__(self, **extra: object) -> None:
-            self.get_extra_info: Any = extra.get
+    def transport(**extra: object) -> Any:
+        return SimpleNamespace(get_extra_info=extra.get)
 
-    assert plain_socket(Transport(socket=ends[1])) == ends[1].fileno()  # type: ignore[arg-type]
-    assert plain_socket(Transport(socket=ends[1], sslcontext="one")) == -1  # type: ignore[arg-type]
-    assert plain_socket(Transport()) == -1  # type: ignore[arg-type]
+    assert plain_socket(transport(socket=ends[1])) == ends[1].fileno()
+    assert plain_socket(transport(socket=ends[1], sslcontext="one")) == -1
+    assert plain_socket(transport()) == -1
 
 
 def test_what_is_asked_of_the_system_fits_what_it_gives_every_user() -> None:

@@ -114,11 +114,11 @@ def decode_arrival(view: Buffer, at: int) -> tuple[Arrival, int]:
 
 def put_payload(arrival: Arrival, payload: Buffer | Unread) -> Arrival:
     """Give what `decode_arrival` has found its payload; only a request's may be unread."""
-    if type(arrival) is Request:
+    if isinstance(arrival, Request):
         arrival.data = payload
     else:
         assert not isinstance(payload, Unread)
-        arrival.payload = payload  # type: ignore[misc]
+        arrival.payload = payload
     return arrival
 
 

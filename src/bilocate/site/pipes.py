@@ -121,14 +121,13 @@ class Piped(Unread):
 
     # --- taking it out: one of these, once ---
 
-    def read_into(self, view: memoryview) -> int:
-        """Copy out all that is there; how many bytes that were."""
+    def read_into(self, view: memoryview) -> None:
+        """Copy out all that is there."""
         filled = 0
         while self._left:
             count = os.readv(self._pipe[0], (view[filled : filled + self._left],))
             self._left -= count
             filled += count
-        return filled
 
     def write_to(self, fd: int, offset: int) -> int:
         while self._left:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.site.disks.driver import driving
+from tests.site.disks.driver import DiskDriver, driving
 
 from bilocate.site.disks import Disk, Workers, create_file, delete_file, open_disk, syscalls
 from bilocate.site.disks.errors import DiskExists, DiskInUse, DiskKindUnknown, DiskNotFound, DiskUnavailable
@@ -206,12 +206,17 @@ def test_a_flush_that_failed_fails_for_ever(path: Path, monkeypatch: pytest.Monk
         assert driver.flush() == 0
 
 
+def become_slow(driver: DiskDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two slow writes: the next ones go to threads."""
+    monkeypatch.setattr("bilocate.site.disks.descriptor.SLOW_WRITE_SECONDS", -1.0)
+    for _ in range(2):  # one may have waited for a CPU
+        assert driver.disk.write(0, b"x", lambda code: None) == 0
+
+
 def test_after_two_slow_writes_the_next_go_to_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with driving(lambda workers: open_disk(path, workers)) as driver:
         assert driver.disk.write(0, b"x", lambda code: None) == 0
-        monkeypatch.setattr("bilocate.site.disks.descriptor.SLOW_WRITE_SECONDS", -1.0)
-        assert driver.disk.write(0, b"x", lambda code: None) == 0
-        assert driver.disk.write(0, b"x", lambda code: None) == 0  # one may have waited for a CPU
+        become_slow(driver, monkeypatch)
         answers: list[int] = []
         assert driver.disk.write(0, b"y", answers.append) is None
         driver.wait_until(lambda: answers == [0])
@@ -221,9 +226,7 @@ def test_a_view_of_a_buffer_that_is_used_again_is_copied_for_a_thread(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with driving(lambda workers: open_disk(path, workers)) as driver:
-        monkeypatch.setattr("bilocate.site.disks.descriptor.SLOW_WRITE_SECONDS", -1.0)
-        for _ in range(2):
-            assert driver.disk.write(0, b"x", lambda code: None) == 0
+        become_slow(driver, monkeypatch)
         buffer = bytearray(b"came")
         answers: list[int] = []
         assert driver.disk.write_now(0, memoryview(buffer)) is None
@@ -237,9 +240,7 @@ def test_what_never_came_to_memory_is_written_in_a_thread_where_a_disk_is_slow(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with driving(lambda workers: open_disk(path, workers)) as driver:
-        monkeypatch.setattr("bilocate.site.disks.descriptor.SLOW_WRITE_SECONDS", -1.0)
-        for _ in range(2):
-            assert driver.disk.write(0, b"x", lambda code: None) == 0
+        become_slow(driver, monkeypatch)
         payload = LongPayload(MIB, memoryview(b"y" * MIB), 0).data
         assert isinstance(payload, Piped)
         answers: list[int] = []
