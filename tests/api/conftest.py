@@ -19,7 +19,6 @@ from bilocate.operations.settings import settings_of
 from bilocate.store.database import Database
 
 __all__ = [
-    "anyio_backend",
     "api",
     "database_url",
     "door",
@@ -38,11 +37,6 @@ class World:
 
     api: Api
     fake: FakeWorld
-
-
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,6 @@ pytestmark = pytest.mark.anyio
 MIB = 1024**2
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class MemoryVolume(NbdClient):
     """A volume in memory that behaves as an NBD connection; `left` writes until it breaks."""
 

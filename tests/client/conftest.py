@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
-from tests.api.conftest import World, anyio_backend, first_start, world
+from tests.api.conftest import World, first_start, world
 from tests.api.harness import URL, Api
 from tests.quiet import quiet
 
 from bilocate.client import AsyncClient, Login
 
-__all__ = ["anyio_backend", "first_start", "quiet", "world"]
+__all__ = ["first_start", "quiet", "world"]
 
 AUTH_URL = f"{URL}/identity/v3"
 Connect = Callable[[Login], AsyncClient]

@@ -18,6 +18,7 @@ from bilocate.store.schema import NEWEST_REVISION, VERSIONS, SchemaTooNew, metad
 
 FIRST_RELEASE = "a33679feaefa"
 NOON = datetime(2026, 1, 31, 12)
+WRITTEN = NOON.isoformat(" ", "microseconds")  # as it stands in SQLite; PostgreSQL takes it, too
 
 
 def described(connection: Connection) -> dict[str, object]:
@@ -68,7 +69,7 @@ def test_an_upgrade_from_the_first_release_keeps_what_there_is(database_url: str
         "user_metadata": "{}",
         "wanted_revision": 1,
         "made": True,
-        "created_at": NOON,
+        "created_at": WRITTEN,
     }
     attachment: dict[str, object] = {
         "id": "a",
@@ -77,7 +78,7 @@ def test_an_upgrade_from_the_first_release_keeps_what_there_is(database_url: str
         "kind": "connection",
         "export_name": "e",
     }
-    attachment |= {"mode": "rw", "connector": "{}", "status": "attached", "created_at": NOON}
+    attachment |= {"mode": "rw", "connector": "{}", "status": "attached", "created_at": WRITTEN}
 
     def fill(connection: Connection) -> None:
         command.upgrade(migrating.configuration(connection), FIRST_RELEASE)
@@ -111,11 +112,12 @@ def test_an_upgrade_from_every_older_schema_keeps_users_and_counts_passwords(
         command.upgrade(migrating.configuration(connection), revision)
         off = "TRUE" if connection.dialect.name == "postgresql" else "1"
         connection.execute(
-            text(f"INSERT INTO domains VALUES ('default', 'Default', '', {off}, :noon, NULL)"), {"noon": NOON}
+            text(f"INSERT INTO domains VALUES ('default', 'Default', '', {off}, :noon, NULL)"),
+            {"noon": WRITTEN},
         )
         columns = "id, domain_id, name, password_hash, description, enabled, created_at"
         values = f"'u', 'default', 'n', 'h', '', {off}, :noon"
-        connection.execute(text(f"INSERT INTO users ({columns}) VALUES ({values})"), {"noon": NOON})
+        connection.execute(text(f"INSERT INTO users ({columns}) VALUES ({values})"), {"noon": WRITTEN})
 
     async def run() -> None:
         database = Database(database_url)

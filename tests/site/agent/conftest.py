@@ -8,11 +8,6 @@ from tests.site.agent.world import Controller, Site
 
 
 @pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
 async def controller() -> AsyncIterator[Controller]:
     it = Controller()
     await it.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvloop
 
 from bilocate.config import LinkListener as LinkConfig
 from bilocate.config import Listener, NbdListener, SiteConfig, SiteTesting, SiteTimeouts, control_token
@@ -141,6 +142,7 @@ class Site:
         return self.agent
 
     async def start(self) -> "Site":
+        assert isinstance(asyncio.get_running_loop(), uvloop.Loop)  # an agent's own kind
         agent = Agent(self.config, KEY)
         await agent.start()
         self.agent = agent

@@ -29,11 +29,6 @@ Reopen = Callable[..., LedgerState]
 KilledCopy = Callable[..., Path]
 
 
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": True}
-
-
 async def _commit_each(path: Path, commits: Sequence[Sequence[Change]], copy_to: Path | None) -> None:
     ledger, _ = Ledger.open(path, boot_id=BOOT)
     for changes in commits:

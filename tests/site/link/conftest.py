@@ -107,11 +107,6 @@ class World:
 
 
 @pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
 def owner() -> Callable[[], Owner]:
     return Owner
 
