@@ -13,7 +13,9 @@ from tests.real.harness.certificates import Authority
 from tests.real.harness.installation import SITES, Installation
 from tests.real.harness.protected import protect
 
+from bilocate.cli.errors import CliError
 from bilocate.cli.layout import CONTROLLER
+from bilocate.cli.supervise import await_ready
 from bilocate.config import load_controller_config
 
 MakeInstallation = Callable[..., Installation]
@@ -70,6 +72,12 @@ def test_agents_clients_and_the_command_line_speak_tls(
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{installation.api.replace('https', 'http')}/healthz", trust_env=False)
     assert httpx.get(f"{installation.api}/healthz", verify=trusting, trust_env=False).status_code == 200
+    # Whoever starts it is told why nobody answers.
+    installation.replace(CONTROLLER, str(authority.file), str(stranger.file))
+    with pytest.raises(
+        CliError, match=r"the controller does not answer at https:.*CERTIFICATE_VERIFY_FAILED"
+    ):
+        await_ready(installation.layout, timeout_seconds=0)
 
 
 @pytest.mark.parametrize(

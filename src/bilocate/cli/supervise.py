@@ -104,16 +104,16 @@ def _await(problem: Callable[[], str], watched: list[Daemon], timeout_seconds: f
 def _ready_problem(http: httpx.Client, address: str) -> str:
     try:
         response = http.get(f"{address}/readyz")
-    except httpx.TransportError:
-        return f"the controller does not answer at {address}"
+    except httpx.TransportError as error:
+        return _no_answer("the controller", address, error)
     return "" if response.status_code == 200 else f"the controller says {response.text.strip()}"
 
 
 def _link_problem(http: httpx.Client, address: str) -> str:
     try:
         unlinked = http.get(f"{address}/readyz").json().get("unlinked_groups", [])
-    except (httpx.TransportError, ValueError):
-        return f"the controller does not answer at {address}"
+    except (httpx.TransportError, ValueError) as error:
+        return _no_answer("the controller", address, error)
     if not unlinked:
         return ""
     return (
@@ -125,8 +125,8 @@ def _site_problem(http: httpx.Client, control: Control, address: str, site: str)
     try:
         response = http.get(f"{control.url}/v1/health", headers=control.headers)
         health = response.json()
-    except (httpx.TransportError, ValueError):
-        return f"the agent of {site} does not answer at {control.url}"
+    except (httpx.TransportError, ValueError) as error:
+        return _no_answer(f"the agent of {site}", control.url, error)
     if response.status_code != 200 or health.get("site") != site:
         return f"at {control.url} something else answers than the agent of {site} ({response.status_code})"
     if not health.get("announced"):
@@ -138,7 +138,12 @@ def _unknown_to_controller(http: httpx.Client, address: str, site: str) -> str:
     """Empty when the controller has had an answer of the agent; other sites may be away."""
     try:
         ready = http.get(f"{address}/readyz").json()
-    except (httpx.TransportError, ValueError):
-        return f"the controller does not answer at {address}, so nobody knows of the agent of {site}"
+    except (httpx.TransportError, ValueError) as error:
+        return f"{_no_answer('the controller', address, error)}, so nobody knows of the agent of {site}"
     told = ready.get("agents", {}).get(site)
     return "" if told == "ok" else f"the controller says: {told}"
+
+
+def _no_answer(who: str, address: str, error: Exception) -> str:
+    """With the reason: a certificate that is not trusted looks like a process that is not there."""
+    return f"{who} does not answer at {address} ({str(error) or type(error).__name__})"
