@@ -208,6 +208,8 @@ def test_refused_requests_between_them_let_no_more_in(serve: Serve, target: Memo
 def test_a_busy_target_is_left_alone_until_it_says_so(server: RunningServer, target: MemoryTarget) -> None:
     with Client(server).go() as client:
         target.is_busy = True
+        # The client hears of the end of negotiation first.
+        server.wait_until(lambda: len(target.connections) == 1)
         (connection,) = target.connections
         assert isinstance(connection, Transmission)
         client.send(raw.write(0, b"a", 1), raw.write(0, b"b" * 100_000, 2))
